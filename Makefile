@@ -1,0 +1,307 @@
+# sendroute: needs GNU make, and on Debian or Ubuntu nothing else when run as root.
+#
+#   make              build ./sendroute, one static program (fetches BearSSL and
+#                     cJSON as source packages once; offline afterwards)
+#   make install      DESTDIR=, PREFIX=/usr/local, SYSCONFDIR=/etc; also: uninstall
+#   make check        all tests but the slow ones;  T=WORD: those with WORD in
+#                     their name;  make check-all: every one, and the layers
+#   make demo         three messages shown on their way, all on this machine
+#   make bench        size, memory, instructions and turns, beside other programs
+#   make layers       prove that includes only go down
+#   make clean        remove what was built;  make distclean: the sources too
+#
+#   SENDERS=FILE      compile a sender list in (`senders builtin`)
+#   BEARSSL=DIR CJSON=DIR CC=...    unpacked sources, another compiler
+#   SOURCE_DATE_EPOCH=SECONDS       build time, for reproducible builds
+#   V=1               show the commands
+
+TOP_SRC = sendroute.c ses.c smtp.c bearssl-glue.c
+
+# Rooms that every byte of a message passes through: for speed, not for size.
+HOT = lib/base/base64.c lib/mail/lines.c
+
+# Who may see which header of others, and who is told what at compile time.
+USES_BEARSSL = bearssl-glue.c
+USES_CJSON = ses.c lib/aws/credentials.c
+USES_VERSION = sendroute.c
+USES_BUILD_TIME = lib/base/clock.c
+
+# Debian's packages, each after what shows that it is there: a command, a file,
+# or a Python module.
+BUILD_TOOLS = ar:binutils gcc:gcc
+FETCH_TOOLS = dpkg-source:dpkg-dev xz:xz-utils
+TEST_PACKAGES = /usr/include/stdio.h:libc6-dev \
+	/usr/include/cmocka.h:libcmocka-dev /usr/bin/python3:python3 \
+	py=aiosmtpd:python3-aiosmtpd py=botocore:python3-botocore \
+	openssl:openssl strace:strace \
+	/etc/ssl/certs/ca-certificates.crt:ca-certificates
+BENCH_PACKAGES = valgrind:valgrind
+
+PREFIX = /usr/local
+SYSCONFDIR = /etc
+
+# ---------------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC = musl-gcc
+endif
+HOSTCC = gcc
+AR = ar
+JOBS := $(shell nproc 2>/dev/null || echo 1)
+PYTHON = /usr/bin/python3
+VERSION := $(or $(if $(wildcard .git),$(shell \
+	git describe --tags 2>/dev/null)),0.1)
+
+ifeq ($(origin CONFIG),command line)
+$(error CONFIG= (a configuration compiled in) is not built yet)
+endif
+ifeq ($(origin CA),command line)
+$(error CA= (root certificates compiled in) is not built yet)
+endif
+
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+WERROR = $(if $(filter true,$(CI)),-Werror)
+STD = -std=c11 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE
+SMALL = -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	-fno-unwind-tables -fno-pie
+CFLAGS = -Os
+HOT_CFLAGS = -O2
+OWN = $(STD) $(WARN) $(CFLAGS) $(SMALL) -I. $(CPPFLAGS)
+LINK = -static -no-pie -s -Wl,--gc-sections -Wl,-z,relro,-z,now \
+	-Wl,-z,noexecstack -Wl,--build-id=none $(LDFLAGS)
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+OWN_SAN = $(STD) $(WARN) -g -O1 -fno-omit-frame-pointer $(SANITIZE) -I. \
+	$(CPPFLAGS)
+
+# Entropy and the time come from us: BearSSL need not look for either.
+BEARSSL_FLAGS = -DBR_USE_URANDOM=0 -DBR_USE_UNIX_TIME=0 -DBR_RDRAND=0
+DEP_MUSL = -std=gnu11 $(CFLAGS) $(SMALL) -w
+DEP_HOST = -std=gnu11 -g -O1 -w
+
+FETCH = $(if $(BEARSSL),,bearssl) $(if $(CJSON),,cjson)
+BEARSSL_DIR = $(or $(BEARSSL),build/src/bearssl)
+CJSON_DIR = $(or $(CJSON),build/src/cjson)
+FETCHED = $(if $(strip $(FETCH)),build/src/fetched$(subst $() ,-,$(FETCH)))
+
+SRC = $(wildcard $(TOP_SRC)) $(sort $(wildcard lib/*/*.c))
+OBJ = $(SRC:%.c=build/obj/%.o) build/obj/build/builtin.o
+SAN = $(filter-out build/san/sendroute.o,$(SRC:%.c=build/san/%.o)) \
+	build/san/build/builtin.o
+LIBS = build/dep/musl/libbearssl.a build/dep/musl/libcjson.a
+HOST_LIBS = build/dep/host/libbearssl.a build/dep/host/libcjson.a
+
+UNIT_SRC = $(sort $(wildcard tests/unit/test_*.c))
+UNIT = $(UNIT_SRC:tests/unit/%.c=build/unit/%)
+UNIT_HELP = $(patsubst %.c,build/san/%.o,$(filter-out $(UNIT_SRC),$(sort \
+	$(wildcard tests/unit/*.c))))
+
+BUILDING = $(filter-out clean distclean help layers uninstall,$(or \
+	$(MAKECMDGOALS),all))
+TESTING = $(filter check check-all demo bench tests build/unit/% \
+	build/san/%,$(MAKECMDGOALS))
+BENCHING = $(filter bench,$(MAKECMDGOALS))
+TOOLS = $(if $(filter musl-gcc,$(firstword $(CC))),musl-gcc:musl-tools) \
+	$(BUILD_TOOLS) $(if $(strip $(FETCH)),$(FETCH_TOOLS)) \
+	$(if $(TESTING),$(TEST_PACKAGES)) $(if $(BENCHING),$(BENCH_PACKAGES))
+HAVE_TOOLS = build/tools$(if $(TESTING),-test)$(if $(BENCHING),-bench)
+
+Q = $(if $(V),,@)
+say = $(if $(V),,@echo "  $1	$2")
+
+all: sendroute
+
+# What was given on the command line last time is kept in files that change only
+# when it changes; what depends on it depends on them.
+define remember
+ifneq ($$(file <build/flags/$1)x,$$(if $$(wildcard build/flags/$1),$$(strip $$($2)),none)x)
+$$(file >build/flags/$1,$$(strip $$($2)))
+endif
+endef
+
+ifneq ($(BUILDING),)
+$(shell mkdir -p build/flags)
+REMEMBER_OWN = $(CC) $(OWN) $(HOT_CFLAGS) $(HOT) $(BEARSSL_DIR) $(CJSON_DIR)
+REMEMBER_SAN = $(HOSTCC) $(OWN_SAN) $(BEARSSL_DIR) $(CJSON_DIR)
+REMEMBER_LINK = $(CC) $(LINK) $(sort $(OBJ))
+REMEMBER_MUSL = $(CC) $(DEP_MUSL) $(BEARSSL_FLAGS) $(BEARSSL_DIR) $(CJSON_DIR)
+REMEMBER_HOST = $(HOSTCC) $(DEP_HOST) $(BEARSSL_FLAGS) $(BEARSSL_DIR) \
+	$(CJSON_DIR)
+REMEMBER_SENDERS = $(abspath $(SENDERS))
+REMEMBER_EPOCH = $(SOURCE_DATE_EPOCH)
+REMEMBER_TOOLS = $(sort $(TOOLS))
+$(eval $(call remember,own,REMEMBER_OWN))
+$(eval $(call remember,san,REMEMBER_SAN))
+$(eval $(call remember,link,REMEMBER_LINK))
+$(eval $(call remember,musl,REMEMBER_MUSL))
+$(eval $(call remember,host,REMEMBER_HOST))
+$(eval $(call remember,senders,REMEMBER_SENDERS))
+$(eval $(call remember,epoch,REMEMBER_EPOCH))
+$(eval $(call remember,version,VERSION))
+$(eval $(call remember,$(notdir $(HAVE_TOOLS)),REMEMBER_TOOLS))
+endif
+
+$(HAVE_TOOLS): build/flags/$(notdir $(HAVE_TOOLS))
+	@dist/fetch-deps tools build/tools.log $(TOOLS)
+	@touch $@
+
+ifneq ($(FETCHED),)
+$(FETCHED): | $(HAVE_TOOLS)
+	@dist/fetch-deps sources build/src $(FETCH)
+	@touch $@
+endif
+
+# --- BearSSL and cJSON -----------------------------------------------------
+
+# Object names are the sources' base names, which BearSSL keeps distinct.
+build/dep/musl/libbearssl.a: build/flags/musl | $(FETCHED) $(HAVE_TOOLS)
+	$(call say,CC,$@)
+	$(Q)$(call bearssl,$(CC) $(DEP_MUSL))
+build/dep/host/libbearssl.a: build/flags/host | $(FETCHED) $(HAVE_TOOLS)
+	$(call say,CC,$@)
+	$(Q)$(call bearssl,$(HOSTCC) $(DEP_HOST))
+bearssl = rm -rf $(@:.a=) $@ && mkdir -p $(@:.a=) && cd $(@:.a=) && \
+	find $(abspath $(BEARSSL_DIR))/src -name '*.c' | sort | \
+	xargs -n 16 -P $(JOBS) $1 $(BEARSSL_FLAGS) \
+	-I$(abspath $(BEARSSL_DIR))/inc -I$(abspath $(BEARSSL_DIR))/src -c && \
+	$(AR) rcs $(abspath $@) *.o
+
+build/dep/musl/libcjson.a: build/flags/musl | $(FETCHED) $(HAVE_TOOLS)
+	$(call say,CC,$@)
+	$(Q)$(call cjson,$(CC) $(DEP_MUSL))
+build/dep/host/libcjson.a: build/flags/host | $(FETCHED) $(HAVE_TOOLS)
+	$(call say,CC,$@)
+	$(Q)$(call cjson,$(HOSTCC) $(DEP_HOST))
+cjson = mkdir -p $(@D) && $1 -c -o $(@:.a=.o) $(CJSON_DIR)/cJSON.c && \
+	rm -f $@ && $(AR) rcs $@ $(@:.a=.o)
+
+# --- The program -----------------------------------------------------------
+
+sendroute: $(OBJ) $(LIBS) build/flags/link
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK) -o $@ $(OBJ) $(LIBS)
+
+build/obj/%.o: %.c build/flags/own | $(FETCHED) $(HAVE_TOOLS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OWN) $(WERROR) $(OPT) $(EXTRA) -MMD -MP -c -o $@ $<
+
+# The assembler takes the list as it is: compilers need 20 s for 4 MB of C.
+build/builtin.c: $(SENDERS) build/flags/senders Makefile
+	@cat $(or $(SENDERS),/dev/null) >build/builtin.list
+	@printf '%s\n' '#include "lib/config/senders.h"' '' \
+	'__asm__(".section .rodata.senders_builtin,\"a\"\n"' \
+	'    ".globl senders_builtin\nsenders_builtin:\n"' \
+	'    ".incbin \"build/builtin.list\"\n"' \
+	'    ".byte 0\n.previous");' >$@
+
+both = build/obj/$(1:.c=.o) build/san/$(1:.c=.o)
+each = $(foreach f,$1,$(call both,$f))
+$(HOT:%.c=build/obj/%.o): private OPT = $(HOT_CFLAGS)
+$(call each,$(USES_BEARSSL)): private EXTRA += -isystem $(BEARSSL_DIR)/inc
+$(call each,$(USES_CJSON)): private EXTRA += -isystem $(CJSON_DIR)
+$(call each,$(USES_VERSION)): private EXTRA += -DVERSION='"$(VERSION)"'
+$(call each,$(USES_VERSION)): build/flags/version
+$(call each,$(USES_BUILD_TIME)): private EXTRA += \
+	-DBUILD_TIME=$(or $(SOURCE_DATE_EPOCH),$$(date +%s))
+$(call each,$(USES_BUILD_TIME)): build/flags/epoch
+
+-include $(shell find build/obj build/san -name '*.d' 2>/dev/null)
+
+# --- Tests -----------------------------------------------------------------
+
+build/san/%.o: %.c build/flags/san | $(FETCHED) $(HAVE_TOOLS)
+	$(call say,CC,$< (sanitized))
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(OWN_SAN) $(WERROR) $(EXTRA) -MMD -MP -c -o $@ $<
+build/san/tests/unit/%.o: private EXTRA += -isystem $(CJSON_DIR) \
+	-DVECTORS='"tests/vectors"'
+
+build/san/libsendroute.a: $(SAN)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+build/san/libhelp.a: $(UNIT_HELP) build/flags/san
+	$(Q)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $(UNIT_HELP)
+
+build/unit/%: build/san/tests/unit/%.o build/san/libhelp.a \
+		build/san/libsendroute.a $(HOST_LIBS)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^ -lcmocka
+
+# The whole program with sanitizers, for the tests that want to drive it so.
+build/san/sendroute: build/san/sendroute.o build/san/libsendroute.a $(HOST_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^
+
+TEST_ENV = SENDROUTE=$(or $(abspath $(P)),$(CURDIR)/sendroute) \
+	SENDROUTE_SAN=$(CURDIR)/build/san/sendroute BUILD=$(CURDIR)/build \
+	PYTHONDONTWRITEBYTECODE=1
+PROGRAMS = $(UNIT) $(sort $(wildcard tests/peers/test_*.py))
+SLOW = $(sort $(wildcard tests/peers/slow_*.py))
+
+tests: sendroute build/san/sendroute $(UNIT)
+
+check: tests
+	@$(TEST_ENV) $(PYTHON) tests/run -m '$(T)' $(PROGRAMS)
+
+check-all: tests layers
+	@$(TEST_ENV) $(PYTHON) tests/run -m '$(T)' $(PROGRAMS) $(SLOW)
+
+demo: sendroute
+	@$(TEST_ENV) $(PYTHON) tests/peers/demo.py
+
+bench: sendroute
+	@$(TEST_ENV) $(PYTHON) tests/bench/bench.py
+
+layers:
+	@awk -v bearssl='$(USES_BEARSSL)' -v cjson='$(USES_CJSON)' \
+	-f tests/layers.awk $(wildcard *.[ch]) $(sort $(wildcard lib/*.[ch] \
+	lib/*/*.[ch] lib/*/*/*.[ch]))
+
+# --- Installation ----------------------------------------------------------
+
+SBIN = $(DESTDIR)$(PREFIX)/sbin
+BIN = $(DESTDIR)$(PREFIX)/bin
+DOC = $(DESTDIR)$(PREFIX)/share/doc/sendroute
+MAN = $(DESTDIR)$(PREFIX)/share/man
+CONF = $(DESTDIR)$(SYSCONFDIR)/sendroute.conf
+MAN5 = $(wildcard man/*.5)
+MAN8 = $(wildcard man/*.8)
+
+# A configuration that is there is the administrator's and stays.
+install: sendroute
+	install -d $(SBIN) $(BIN) $(DOC) $(DESTDIR)$(SYSCONFDIR)
+	install -m 0755 sendroute $(SBIN)/sendroute
+	ln -sf sendroute $(SBIN)/sendmail
+	ln -sf ../sbin/sendroute $(BIN)/mailq
+	ln -sf ../sbin/sendroute $(BIN)/newaliases
+	install -m 0644 dist/sendroute.conf $(wildcard README* LICENSE) $(DOC)
+	test -e $(CONF) || install -m 0644 dist/sendroute.conf $(CONF)
+ifneq ($(MAN5),)
+	install -d $(MAN)/man5
+	install -m 0644 $(MAN5) $(MAN)/man5
+endif
+ifneq ($(MAN8),)
+	install -d $(MAN)/man8
+	install -m 0644 $(MAN8) $(MAN)/man8
+endif
+
+uninstall:
+	rm -f $(SBIN)/sendroute $(SBIN)/sendmail $(BIN)/mailq $(BIN)/newaliases
+	rm -f $(MAN5:man/%=$(MAN)/man5/%) $(MAN8:man/%=$(MAN)/man8/%)
+	rm -rf $(DOC)
+
+clean:
+	rm -rf sendroute build/obj build/san build/unit build/dep build/flags \
+	    build/tools* build/builtin.*
+
+distclean:
+	rm -rf sendroute build
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+.PHONY: all check check-all tests demo bench layers install uninstall clean \
+	distclean help
+.DELETE_ON_ERROR:
+.SECONDARY:

@@ -1,0 +1,950 @@
+#include "bearssl-glue.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bearssl.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/net/anchors.h"
+#include "lib/net/dial.h"
+
+enum {
+	HANDSHAKE_SECONDS = 60,
+	CERT_MAX = 32768,	/* bytes of one certificate */
+	ANCHORS_MAX = 8,	/* roots that one chain may bring up */
+	RSA_MIN = 256,		/* bytes: RSA-2048 */
+	ALERT_PROTOCOL_VERSION = 70,
+	ALERT_HANDSHAKE_FAILURE = 40,
+	ALERT_UNRECOGNIZED_NAME = 112
+};
+
+/* --- digests --- */
+
+_Static_assert(sizeof(struct sha256) >= sizeof(br_sha256_context),
+    "struct sha256 must hold BearSSL's context");
+
+void
+sha256_init(struct sha256 *h)
+{
+	br_sha256_init((br_sha256_context *)(void *)h);
+}
+
+void
+sha256_update(struct sha256 *h, const void *data, size_t n)
+{
+	br_sha256_update((br_sha256_context *)(void *)h, data, n);
+}
+
+void
+sha256_final(const struct sha256 *h, unsigned char out[SHA256_SIZE])
+{
+	br_sha256_out((const br_sha256_context *)(const void *)h, out);
+}
+
+void
+sha256(unsigned char out[SHA256_SIZE], const void *data, size_t n)
+{
+	struct sha256 h;
+
+	sha256_init(&h);
+	sha256_update(&h, data, n);
+	sha256_final(&h, out);
+}
+
+void
+hmac_sha256(unsigned char out[SHA256_SIZE], const void *key, size_t keylen,
+    const void *data, size_t n)
+{
+	br_hmac_key_context kc;
+	br_hmac_context hc;
+
+	br_hmac_key_init(&kc, &br_sha256_vtable, key, keylen);
+	br_hmac_init(&hc, &kc, 0);
+	br_hmac_update(&hc, data, n);
+	br_hmac_out(&hc, out);
+	mem_wipe(&kc, sizeof kc);
+	mem_wipe(&hc, sizeof hc);
+}
+
+int
+random_bytes(void *p, size_t n)
+{
+	unsigned char *at = p;
+	ssize_t got;
+
+	while (n > 0) {
+		got = getrandom(at, n, 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return -1;
+		at += got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+const char *
+tls_library(void)
+{
+	return "BearSSL 0.6";
+}
+
+/* --- the certificate chain --- */
+
+/* What an error text tells about the server's own certificate. */
+struct leaf {
+	bool seen;
+	unsigned names;			/* how many dNSName entries */
+	char name_list[200];
+	char issuer[100];
+	int64_t not_before, not_after;
+};
+
+/*
+ * Our X.509 engine: it collects each certificate, finds the trust anchors that
+ * it may lead to, then gives it to BearSSL's minimal engine, which judges. With
+ * pins only the leaf's public key counts.
+ */
+struct verifier {
+	const br_x509_class *vtable;
+	const struct tls_params *params;
+	int ca_fd;
+	const char *ca_path;
+	unsigned char *cert;		/* the one being received */
+	size_t cert_len, cert_size;
+	unsigned certs;
+	unsigned trouble;		/* BR_ERR_* of our own, 0: none */
+	bool self_issued;		/* a certificate that names itself */
+	char last_issuer[100];		/* of the last certificate seen */
+	struct leaf leaf;
+	br_x509_trust_anchor anchors[ANCHORS_MAX];
+	size_t nanchors;
+	int roots;			/* certificates in the bundle */
+	br_x509_minimal_context minimal;
+	br_x509_decoder_context decoder;	/* of roots, or the pinned leaf */
+	struct buf dn;			/* of the root being decoded */
+};
+
+static struct verifier *
+verifier_of(const br_x509_class *const *ctx)
+{
+	return (struct verifier *)(uintptr_t)(const void *)ctx;
+}
+
+static void
+append_dn(void *ctx, const void *data, size_t n)
+{
+	buf_add(ctx, data, n);
+}
+
+/* A copy of the key that the decoder holds, in memory of its own. */
+static bool
+copy_key(br_x509_pkey *to, const br_x509_pkey *from)
+{
+	unsigned char *p;
+
+	*to = *from;
+	if (from->key_type == BR_KEYTYPE_EC) {
+		to->key.ec.q = p = malloc(from->key.ec.qlen);
+		if (p)
+			memcpy(p, from->key.ec.q, from->key.ec.qlen);
+		return p != NULL;
+	}
+	to->key.rsa.n = p = malloc(from->key.rsa.nlen + from->key.rsa.elen);
+	if (p == NULL)
+		return false;
+	to->key.rsa.e = p + from->key.rsa.nlen;
+	memcpy(to->key.rsa.n, from->key.rsa.n, from->key.rsa.nlen);
+	memcpy(to->key.rsa.e, from->key.rsa.e, from->key.rsa.elen);
+	return true;
+}
+
+static void
+free_anchor(br_x509_trust_anchor *ta)
+{
+	free(ta->dn.data);
+	free(ta->pkey.key_type == BR_KEYTYPE_EC ? ta->pkey.key.ec.q :
+	    ta->pkey.key.rsa.n);
+}
+
+/* anchors_find's callback: one more root for the minimal engine. */
+static void
+add_anchor(void *ctx, const unsigned char *der, size_t len)
+{
+	struct verifier *v = ctx;
+	br_x509_trust_anchor *ta = &v->anchors[v->nanchors];
+	const br_x509_pkey *key;
+
+	if (v->nanchors == ANCHORS_MAX)
+		return;
+	buf_reset(&v->dn);
+	br_x509_decoder_init(&v->decoder, append_dn, &v->dn);
+	br_x509_decoder_push(&v->decoder, der, len);
+	key = br_x509_decoder_get_pkey(&v->decoder);
+	if (key == NULL || v->dn.failed)
+		return;
+	memset(ta, 0, sizeof *ta);
+	ta->dn.data = (unsigned char *)mem_dup(v->dn.p, v->dn.len);
+	ta->dn.len = v->dn.len;
+	ta->flags = br_x509_decoder_isCA(&v->decoder) ? BR_X509_TA_CA : 0;
+	if (ta->dn.data == NULL || !copy_key(&ta->pkey, key)) {
+		free(ta->dn.data);
+		v->trouble = BR_ERR_X509_LIMIT_EXCEEDED;
+		return;
+	}
+	v->nanchors++;
+	v->minimal.trust_anchors_num = v->nanchors;
+}
+
+static void
+note_leaf(struct leaf *leaf, const struct x509_view *view)
+{
+	leaf->seen = true;
+	leaf->names = x509_names(view, leaf->name_list,
+	    sizeof leaf->name_list);
+	leaf->not_before = view->not_before;
+	leaf->not_after = view->not_after;
+	x509_common_name(view->issuer, leaf->issuer, sizeof leaf->issuer);
+}
+
+static void
+check_pins(struct verifier *v, const struct x509_view *view)
+{
+	unsigned char hash[SHA256_SIZE];
+	size_t i;
+
+	sha256(hash, view->spki.p, view->spki.n);
+	v->trouble = BR_ERR_X509_NOT_TRUSTED;
+	for (i = 0; i < v->params->npins; i++)
+		if (memcmp(hash, v->params->pins[i], sizeof hash) == 0)
+			v->trouble = 0;
+	br_x509_decoder_init(&v->decoder, NULL, NULL);
+	br_x509_decoder_push(&v->decoder, v->cert, v->cert_len);
+	if (v->trouble == 0 && br_x509_decoder_get_pkey(&v->decoder) == NULL)
+		v->trouble = (unsigned)br_x509_decoder_last_error(&v->decoder);
+}
+
+/* The collected certificate goes to the minimal engine, anchors first. */
+static void
+check_chain(struct verifier *v, const struct x509_view *view)
+{
+	const br_x509_class **minimal = &v->minimal.vtable;
+	struct der wanted[2] = { view->issuer, view->subject };
+
+	v->roots = anchors_find(v->ca_fd, wanted, v->certs == 0 ? 2 : 1,
+	    add_anchor, v);
+	v->self_issued = view->issuer.n == view->subject.n &&
+	    memcmp(view->issuer.p, view->subject.p, view->issuer.n) == 0;
+	x509_common_name(view->issuer, v->last_issuer, sizeof v->last_issuer);
+	(*minimal)->start_cert(minimal, (uint32_t)v->cert_len);
+	(*minimal)->append(minimal, v->cert, v->cert_len);
+	(*minimal)->end_cert(minimal);
+}
+
+static void
+verifier_start_chain(const br_x509_class **ctx, const char *server_name)
+{
+	struct verifier *v = verifier_of(ctx);
+	const br_x509_class **minimal = &v->minimal.vtable;
+
+	v->certs = 0;
+	v->trouble = 0;
+	if (v->params->npins == 0)
+		(*minimal)->start_chain(minimal, server_name);
+}
+
+static void
+verifier_start_cert(const br_x509_class **ctx, uint32_t length)
+{
+	struct verifier *v = verifier_of(ctx);
+
+	v->cert_len = v->cert_size = 0;
+	free(v->cert);
+	v->cert = length <= CERT_MAX ? malloc(length > 0 ? length : 1) : NULL;
+	if (v->cert == NULL) {
+		v->trouble = BR_ERR_X509_LIMIT_EXCEEDED;
+		return;
+	}
+	v->cert_size = length;
+}
+
+static void
+verifier_append(const br_x509_class **ctx, const unsigned char *data,
+    size_t n)
+{
+	struct verifier *v = verifier_of(ctx);
+
+	if (n > v->cert_size - v->cert_len)
+		return;
+	memcpy(v->cert + v->cert_len, data, n);
+	v->cert_len += n;
+}
+
+static void
+verifier_end_cert(const br_x509_class **ctx)
+{
+	struct verifier *v = verifier_of(ctx);
+	struct x509_view view;
+
+	if (v->trouble != 0 || v->minimal.err != 0 ||
+	    (v->certs > 0 && v->params->npins > 0))
+		return;
+	if (x509_view(&view, v->cert, v->cert_len) < 0)
+		v->trouble = BR_ERR_X509_UNEXPECTED;
+	else {
+		if (v->certs == 0)
+			note_leaf(&v->leaf, &view);
+		if (v->params->npins > 0)
+			check_pins(v, &view);
+		else if (v->leaf.names == 0)
+			v->trouble = BR_ERR_X509_BAD_SERVER_NAME;
+		else
+			check_chain(v, &view);
+	}
+	v->certs++;
+}
+
+static unsigned
+verifier_end_chain(const br_x509_class **ctx)
+{
+	struct verifier *v = verifier_of(ctx);
+	const br_x509_class **minimal = &v->minimal.vtable;
+
+	if (v->trouble != 0)
+		return v->trouble;
+	if (v->params->npins > 0)
+		return v->certs > 0 ? 0 : BR_ERR_X509_EMPTY_CHAIN;
+	return (*minimal)->end_chain(minimal);
+}
+
+static const br_x509_pkey *
+verifier_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
+{
+	struct verifier *v = verifier_of(ctx);
+	const br_x509_class *const *minimal = &v->minimal.vtable;
+
+	if (v->params->npins == 0)
+		return (*minimal)->get_pkey(minimal, usages);
+	if (usages)
+		*usages = BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN;
+	return br_x509_decoder_get_pkey(&v->decoder);
+}
+
+static const br_x509_class verifier_class = {
+	sizeof(struct verifier),
+	verifier_start_chain,
+	verifier_start_cert,
+	verifier_append,
+	verifier_end_cert,
+	verifier_end_chain,
+	verifier_get_pkey
+};
+
+/* --- the engine --- */
+
+struct tls {
+	br_ssl_client_context client;
+	struct verifier verifier;
+	struct tls_params params;
+	unsigned char iobuf[BR_SSL_BUFSIZE_BIDI];
+};
+
+/* The profile of PROTOCOLS D: nothing that is not forward secret and AEAD. */
+static void
+set_profile(br_ssl_client_context *cc, br_x509_minimal_context *xc)
+{
+	static const uint16_t with_aes[] = {
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+	};
+	static const uint16_t without_aes[] = {
+		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+	};
+	/* No SHA-1 and no MD5: neither in handshakes nor in chains. */
+	static const struct { int id; const br_hash_class *impl; } hashes[] = {
+		{ br_sha256_ID, &br_sha256_vtable },
+		{ br_sha384_ID, &br_sha384_vtable },
+		{ br_sha512_ID, &br_sha512_vtable }
+	};
+	bool aes = br_aes_x86ni_ctr_get_vtable() != NULL;
+	size_t i;
+
+	br_ssl_client_zero(cc);
+	br_ssl_engine_set_versions(&cc->eng, BR_TLS12, BR_TLS12);
+	br_ssl_engine_add_flags(&cc->eng, BR_OPT_NO_RENEGOTIATION);
+	br_ssl_engine_set_suites(&cc->eng, aes ? with_aes : without_aes,
+	    sizeof with_aes / sizeof with_aes[0]);
+	br_ssl_engine_set_default_rsavrfy(&cc->eng);
+	br_ssl_engine_set_default_ecdsa(&cc->eng);
+	br_x509_minimal_set_rsa(xc, br_ssl_engine_get_rsavrfy(&cc->eng));
+	br_x509_minimal_set_ecdsa(xc, br_ssl_engine_get_ec(&cc->eng),
+	    br_ssl_engine_get_ecdsa(&cc->eng));
+	br_x509_minimal_set_minrsa(xc, RSA_MIN);
+	for (i = 0; i < sizeof hashes / sizeof hashes[0]; i++) {
+		br_ssl_engine_set_hash(&cc->eng, hashes[i].id, hashes[i].impl);
+		br_x509_minimal_set_hash(xc, hashes[i].id, hashes[i].impl);
+	}
+	br_ssl_engine_set_prf_sha256(&cc->eng, &br_tls12_sha256_prf);
+	br_ssl_engine_set_prf_sha384(&cc->eng, &br_tls12_sha384_prf);
+	br_ssl_engine_set_default_aes_gcm(&cc->eng);
+	br_ssl_engine_set_default_chapol(&cc->eng);
+}
+
+/* What an alert of the peer means, where a person can do something about it. */
+static void
+alert_text(unsigned alert, char *out, size_t size)
+{
+	switch (alert) {
+	case ALERT_PROTOCOL_VERSION:
+		snprintf(out, size, "the server refuses TLS 1.2 (alert 70): it "
+		    "speaks only another version, perhaps only TLS 1.3");
+		return;
+	case ALERT_HANDSHAKE_FAILURE:
+		snprintf(out, size, "the server shares no cipher suite with us "
+		    "(alert 40): it must offer TLS 1.2 with ECDHE and AES-GCM or "
+		    "ChaCha20-Poly1305");
+		return;
+	case ALERT_UNRECOGNIZED_NAME:
+		snprintf(out, size,
+		    "the server does not know that name (alert 112)");
+		return;
+	default:
+		snprintf(out, size, "the server sent TLS alert %u", alert);
+	}
+}
+
+/* Why the chain does not lead to a trust anchor. */
+static void
+untrusted_text(const struct verifier *v, char *out, size_t size)
+{
+	if (v->params->npins > 0)
+		snprintf(out, size, "the certificate's public key matches no "
+		    "`tls-pin`");
+	else if (v->roots < 0)
+		snprintf(out, size, "the CA file %s cannot be read", v->ca_path);
+	else if (v->roots == 0)
+		snprintf(out, size, "the CA file %s holds no certificate",
+		    v->ca_path);
+	else if (v->self_issued)
+		snprintf(out, size, "the certificate is self-signed, or its root "
+		    "\"%s\" is not in %s", v->last_issuer, v->ca_path);
+	else
+		snprintf(out, size, "issuer \"%s\" not in %s, and the server "
+		    "sends no certificate of it", v->last_issuer, v->ca_path);
+}
+
+static void
+date_text(const struct leaf *leaf, char *out, size_t size)
+{
+	char day[CLOCK_TEXT_SIZE];
+	time_t now = clock_wall();
+
+	if (leaf->not_after >= 0 && leaf->not_after < now) {
+		clock_text(day, (time_t)leaf->not_after);
+		snprintf(out, size, "the certificate expired on %s", day);
+	} else if (leaf->not_before > now) {
+		clock_text(day, (time_t)leaf->not_before);
+		snprintf(out, size, "the certificate is not valid before %s "
+		    "(is this machine's clock right?)", day);
+	} else
+		snprintf(out, size, "a certificate of the chain has expired or "
+		    "is not valid yet");
+}
+
+static void
+name_text(const struct verifier *v, char *out, size_t size)
+{
+	if (v->leaf.names == 0)
+		snprintf(out, size, "the certificate holds no host name "
+		    "(subjectAltName), so it cannot be for %s", v->params->host);
+	else
+		snprintf(out, size, "the certificate is for %s, not %s",
+		    v->leaf.name_list, v->params->host);
+}
+
+/* The reason of a certificate failure; false: err is none. */
+static bool
+certificate_text(int err, const struct verifier *v, char *out, size_t size)
+{
+	switch (err) {
+	case BR_ERR_X509_NOT_TRUSTED:
+		untrusted_text(v, out, size);
+		return true;
+	case BR_ERR_X509_EXPIRED:
+		date_text(&v->leaf, out, size);
+		return true;
+	case BR_ERR_X509_BAD_SERVER_NAME:
+		name_text(v, out, size);
+		return true;
+	case BR_ERR_X509_WEAK_PUBLIC_KEY:
+		snprintf(out, size, "a certificate of the chain has a weak key "
+		    "(RSA below 2048 bits)");
+		return true;
+	case BR_ERR_X509_UNSUPPORTED:
+		snprintf(out, size, "the certificate chain uses an algorithm that "
+		    "is refused (SHA-1, MD5) or not known (RSA-PSS, Ed25519)");
+		return true;
+	case BR_ERR_X509_BAD_SIGNATURE:
+		snprintf(out, size, "a signature in the certificate chain is "
+		    "wrong");
+		return true;
+	case BR_ERR_X509_DN_MISMATCH:
+		snprintf(out, size, "the server sends its certificate chain out "
+		    "of order");
+		return true;
+	case BR_ERR_X509_NOT_CA:
+		snprintf(out, size, "the certificate was issued by one that is no "
+		    "CA");
+		return true;
+	case BR_ERR_X509_CRITICAL_EXTENSION:
+		snprintf(out, size, "the certificate chain has a critical "
+		    "extension that is not understood");
+		return true;
+	case BR_ERR_X509_FORBIDDEN_KEY_USAGE:
+	case BR_ERR_WRONG_KEY_USAGE:
+		snprintf(out, size, "the certificate's key may not be used for "
+		    "this");
+		return true;
+	default:
+		if (err <= BR_ERR_X509_OK || err > BR_ERR_X509_NOT_TRUSTED)
+			return false;
+		snprintf(out, size, "the certificate chain is malformed (BearSSL "
+		    "error %d)", err);
+		return true;
+	}
+}
+
+/* Keep in the stream why the engine ended. Returns -1. */
+static int
+engine_failed(struct stream *s, const struct tls *t, int err)
+{
+	char why[400];
+
+	if (certificate_text(err, &t->verifier, why, sizeof why))
+		return stream_fail(s, CAUSE_OPERATOR, "TLS: %s", why);
+	if (err >= BR_ERR_SEND_FATAL_ALERT)
+		snprintf(why, sizeof why, "the peer broke the protocol (we sent "
+		    "alert %d)", err - BR_ERR_SEND_FATAL_ALERT);
+	else if (err >= BR_ERR_RECV_FATAL_ALERT)
+		alert_text((unsigned)(err - BR_ERR_RECV_FATAL_ALERT), why,
+		    sizeof why);
+	else if (err == BR_ERR_BAD_VERSION || err == BR_ERR_UNKNOWN_TYPE ||
+	    err == BR_ERR_UNSUPPORTED_VERSION)
+		snprintf(why, sizeof why, "what the server sends is not TLS 1.2 "
+		    "(is `tls` right for this port?)");
+	else if (err == BR_ERR_NO_RANDOM)
+		snprintf(why, sizeof why, "the system gives no random bytes");
+	else if (err == BR_ERR_BAD_MAC)
+		snprintf(why, sizeof why, "a record was damaged on its way");
+	else
+		snprintf(why, sizeof why, "the peer broke the protocol (BearSSL "
+		    "error %d)", err);
+	return stream_fail(s, CAUSE_ROUTE, "TLS: %s", why);
+}
+
+static int
+socket_failed(struct stream *s, const char *what)
+{
+	if (errno == ECONNRESET || errno == EPIPE)
+		return stream_fail(s, CAUSE_ROUTE,
+		    "the peer reset the connection");
+	return stream_fail(s, CAUSE_ROUTE, "%s: %s", what, strerror(errno));
+}
+
+/* Send what the engine has ready. 1: some went, 0: it would block, -1. */
+static int
+send_record(struct stream *s, br_ssl_engine_context *eng)
+{
+	size_t n;
+	unsigned char *p = br_ssl_engine_sendrec_buf(eng, &n);
+	ssize_t k;
+
+	do {
+		k = send(s->fd, p, n, MSG_NOSIGNAL);
+	} while (k < 0 && errno == EINTR);
+	if (k < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 :
+		    socket_failed(s, "write");
+	br_ssl_engine_sendrec_ack(eng, (size_t)k);
+	return 1;
+}
+
+/* Give the engine what has arrived. 1, 0 would block, -1. */
+static int
+receive_record(struct stream *s, br_ssl_engine_context *eng)
+{
+	size_t n;
+	unsigned char *p = br_ssl_engine_recvrec_buf(eng, &n);
+	ssize_t k;
+
+	do {
+		k = recv(s->fd, p, n, 0);
+	} while (k < 0 && errno == EINTR);
+	if (k < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 :
+		    socket_failed(s, "read");
+	if (k == 0)
+		return stream_fail(s, CAUSE_ROUTE,
+		    "the peer cut the connection");
+	br_ssl_engine_recvrec_ack(eng, (size_t)k);
+	return 1;
+}
+
+/*
+ * The one loop: run the engine until one of the target states holds. Output goes
+ * first. Returns 0; 1 when the peer has closed properly; -1 on failure.
+ */
+static int
+run_until(struct stream *s, unsigned target)
+{
+	struct tls *t = s->ctx;
+	br_ssl_engine_context *eng = &t->client.eng;
+	unsigned state;
+	short want, got;
+	int rc, err;
+
+	for (;;) {
+		state = br_ssl_engine_current_state(eng);
+		if (state & BR_SSL_CLOSED) {
+			err = br_ssl_engine_last_error(eng);
+			return err == 0 ? 1 : engine_failed(s, t, err);
+		}
+		rc = 0;
+		if (state & BR_SSL_SENDREC)
+			rc = send_record(s, eng);
+		else if (state & target)
+			return 0;
+		if (rc == 0 && (state & BR_SSL_RECVREC))
+			rc = receive_record(s, eng);
+		if (rc < 0)
+			return -1;
+		if (rc > 0)
+			continue;
+		/* Input that nobody has taken yet also ends a blocked write. */
+		if (state & target & BR_SSL_RECVAPP)
+			return 0;
+		want = 0;
+		if (state & BR_SSL_SENDREC)
+			want |= POLLOUT;
+		else
+			s->flights++;
+		if (state & BR_SSL_RECVREC)
+			want |= POLLIN;
+		if (stream_poll(s, want, &got) < 0)
+			return -1;
+	}
+}
+
+static ssize_t
+tls_read(struct stream *s, void *data, size_t n)
+{
+	struct tls *t = s->ctx;
+	size_t have;
+	unsigned char *p;
+	int rc = run_until(s, BR_SSL_RECVAPP);
+
+	if (rc != 0)
+		return rc > 0 ? 0 : -1;
+	p = br_ssl_engine_recvapp_buf(&t->client.eng, &have);
+	if (n > have)
+		n = have;
+	memcpy(data, p, n);
+	br_ssl_engine_recvapp_ack(&t->client.eng, n);
+	return (ssize_t)n;
+}
+
+/* Move decrypted input to the stream's buffer as far as there is room. */
+static void
+take_input(struct stream *s)
+{
+	struct tls *t = s->ctx;
+	size_t n, room;
+	unsigned char *p = br_ssl_engine_recvapp_buf(&t->client.eng, &n);
+
+	if (s->in_at == s->in_len)
+		s->in_at = s->in_len = 0;
+	room = STREAM_IN - s->in_len;
+	if (p == NULL || room == 0)
+		return;
+	if (n > room)
+		n = room;
+	memcpy(s->in + s->in_len, p, n);
+	s->in_len += n;
+	br_ssl_engine_recvapp_ack(&t->client.eng, n);
+}
+
+/*
+ * Run until the engine takes (target SENDAPP) or has sent what it holds; input
+ * met on the way is put aside. 0; 1: yield to that input; -1.
+ */
+static int
+push(struct stream *s, bool drain)
+{
+	br_ssl_engine_context *eng = &((struct tls *)s->ctx)->client.eng;
+	unsigned state;
+	int rc;
+
+	for (;;) {
+		rc = run_until(s, stream_buffered(s) < STREAM_IN ?
+		    BR_SSL_SENDAPP | BR_SSL_RECVAPP : BR_SSL_SENDAPP);
+		if (rc > 0)
+			return stream_fail(s, CAUSE_ROUTE,
+			    "the peer closed the connection");
+		if (rc < 0)
+			return -1;
+		state = br_ssl_engine_current_state(eng);
+		if (state & BR_SSL_RECVAPP) {
+			take_input(s);
+			if (s->yield)
+				return 1;
+			if (state & BR_SSL_SENDREC)
+				continue;
+		}
+		if (state & BR_SSL_SENDAPP)
+			return 0;
+		if (drain && !(state & BR_SSL_SENDREC))
+			return 0;
+	}
+}
+
+static ssize_t
+tls_write(struct stream *s, const void *data, size_t n)
+{
+	br_ssl_engine_context *eng = &((struct tls *)s->ctx)->client.eng;
+	const unsigned char *from = data;
+	size_t done = 0, room;
+	unsigned char *p;
+	int rc;
+
+	while (done < n) {
+		rc = push(s, false);
+		if (rc != 0)
+			return rc < 0 ? -1 : (ssize_t)done;
+		p = br_ssl_engine_sendapp_buf(eng, &room);
+		if (room > n - done)
+			room = n - done;
+		memcpy(p, from + done, room);
+		br_ssl_engine_sendapp_ack(eng, room);
+		br_ssl_engine_flush(eng, 0);
+		rc = push(s, true);
+		if (rc != 0)
+			return rc < 0 ? -1 : (ssize_t)done;
+		done += room;
+	}
+	return (ssize_t)done;
+}
+
+static bool
+tls_ready(struct stream *s)
+{
+	br_ssl_engine_context *eng = &((struct tls *)s->ctx)->client.eng;
+	unsigned state;
+
+	/* A record may be half here, or hold no data: ask the engine. */
+	for (;;) {
+		state = br_ssl_engine_current_state(eng);
+		if (state & (BR_SSL_RECVAPP | BR_SSL_CLOSED))
+			return true;
+		if (!(state & BR_SSL_RECVREC))
+			return false;
+		switch (receive_record(s, eng)) {
+		case 0:
+			return false;
+		case -1:
+			return true;
+		default:
+			break;
+		}
+	}
+}
+
+static void
+tls_free(struct tls *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->verifier.nanchors; i++)
+		free_anchor(&t->verifier.anchors[i]);
+	buf_free(&t->verifier.dn);
+	free(t->verifier.cert);
+	if (t->verifier.ca_fd >= 0)
+		close(t->verifier.ca_fd);
+	mem_wipe(t, sizeof *t);
+	free(t);
+}
+
+/* Say close_notify if the socket takes it now; nobody waits for the answer. */
+static void
+tls_close(struct stream *s)
+{
+	struct tls *t = s->ctx;
+	br_ssl_engine_context *eng = &t->client.eng;
+
+	if (!s->failed) {
+		br_ssl_engine_close(eng);
+		while (br_ssl_engine_current_state(eng) & BR_SSL_SENDREC)
+			if (send_record(s, eng) <= 0)
+				break;
+	}
+	tls_free(t);
+	s->ctx = NULL;
+}
+
+static int
+open_bundle(struct stream *s, struct verifier *v)
+{
+	if (v->params->npins > 0)
+		return 0;
+	if (dial_is_address(v->params->host))
+		return stream_fail(s, CAUSE_OPERATOR, "TLS: a host given as an "
+		    "address needs a `tls-pin`: certificates are checked for names");
+	v->ca_fd = anchors_open(v->params->ca_file, &v->ca_path);
+	if (v->ca_fd >= 0)
+		return 0;
+	if (v->params->ca_file)
+		return stream_fail(s, CAUSE_OPERATOR, "TLS: CA file %s: %s",
+		    v->ca_path, strerror(errno));
+	return stream_fail(s, CAUSE_OPERATOR, "TLS: no CA certificates on this "
+	    "system: install ca-certificates or set `ca-file`");
+}
+
+/* A fresh engine, ready for its ClientHello. */
+static int
+prepare(struct stream *s, struct tls *t)
+{
+	struct verifier *v = &t->verifier;
+	int64_t now = clock_wall();
+	unsigned char seed[32];
+	int rc;
+
+	v->vtable = &verifier_class;
+	v->params = &t->params;
+	br_x509_minimal_init(&v->minimal, &br_sha256_vtable, v->anchors, 0);
+	set_profile(&t->client, &v->minimal);
+	/* Days since the year 0, as BearSSL counts them. */
+	br_x509_minimal_set_time(&v->minimal,
+	    (uint32_t)(now / 86400 + 719528), (uint32_t)(now % 86400));
+	br_ssl_engine_set_x509(&t->client.eng, &v->vtable);
+	br_ssl_engine_set_buffer(&t->client.eng, t->iobuf, sizeof t->iobuf, 1);
+	if (open_bundle(s, v) < 0)
+		return -1;
+	if (random_bytes(seed, sizeof seed) < 0)
+		return stream_fail(s, CAUSE_LOCAL,
+		    "TLS: the system gives no random bytes");
+	br_ssl_engine_inject_entropy(&t->client.eng, seed, sizeof seed);
+	mem_wipe(seed, sizeof seed);
+	/* An address is no name for SNI (RFC 6066 section 3). */
+	rc = br_ssl_client_reset(&t->client,
+	    dial_is_address(t->params.host) ? NULL : t->params.host, 0);
+	if (rc == 0)
+		return engine_failed(s, t,
+		    br_ssl_engine_last_error(&t->client.eng));
+	return 0;
+}
+
+static int
+handshake(struct stream *s)
+{
+	int rc;
+
+	stream_step(s, HANDSHAKE_SECONDS);
+	rc = run_until(s, BR_SSL_SENDAPP);
+	if (rc > 0)
+		return stream_fail(s, CAUSE_ROUTE,
+		    "TLS: the peer closed the connection");
+	return rc;
+}
+
+/* The roots have done their work: nothing of them is needed any more. */
+static void
+forget_roots(struct verifier *v)
+{
+	free(v->cert);
+	v->cert = NULL;
+	if (v->ca_fd >= 0)
+		close(v->ca_fd);
+	v->ca_fd = -1;
+}
+
+int
+tls_start(struct stream *s, const struct tls_params *p, struct log *log)
+{
+	static const struct stream_ops ops = { tls_read, tls_write, tls_ready,
+		tls_close };
+	const struct stream_ops *plain = s->ops;
+	void *plain_ctx = s->ctx;
+	char what[96];
+	struct tls *t;
+
+	if (stream_flush(s) < 0)
+		return -1;
+	if (stream_buffered(s) > 0)
+		return stream_fail(s, CAUSE_ROUTE, "the server sent data before "
+		    "the TLS handshake (an attack?)");
+	t = calloc(1, sizeof *t);
+	if (t == NULL)
+		return stream_fail(s, CAUSE_LOCAL, "out of memory");
+	t->params = *p;
+	t->verifier.ca_fd = -1;
+	s->ctx = t;
+	s->ops = &ops;
+	if (prepare(s, t) < 0 || handshake(s) < 0) {
+		s->ops = plain;
+		s->ctx = plain_ctx;
+		tls_free(t);
+		return -1;
+	}
+	forget_roots(&t->verifier);
+	tls_describe(s, what, sizeof what);
+	log_trace(log, "* %s, certificate for %s", what,
+	    t->verifier.leaf.name_list);
+	return 0;
+}
+
+void
+tls_describe(const struct stream *s, char *out, size_t size)
+{
+	static const struct { uint16_t id; const char *name; } suites[] = {
+		{ BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		    "ECDHE-ECDSA-AES128-GCM-SHA256" },
+		{ BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		    "ECDHE-RSA-AES128-GCM-SHA256" },
+		{ BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		    "ECDHE-ECDSA-CHACHA20-POLY1305" },
+		{ BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		    "ECDHE-RSA-CHACHA20-POLY1305" },
+		{ BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		    "ECDHE-ECDSA-AES256-GCM-SHA384" },
+		{ BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		    "ECDHE-RSA-AES256-GCM-SHA384" }
+	};
+	const struct tls *t = s->ctx;
+	br_ssl_session_parameters session;
+	const char *name = "?";
+	size_t i;
+
+	br_ssl_engine_get_session_parameters(&t->client.eng, &session);
+	for (i = 0; i < sizeof suites / sizeof suites[0]; i++)
+		if (suites[i].id == session.cipher_suite)
+			name = suites[i].name;
+	snprintf(out, size, "TLS 1.2 %s", name);
+	mem_wipe(&session, sizeof session);
+}

@@ -1,0 +1,58 @@
+/*
+ * The one door to BearSSL: TLS as a stream, digests and HMAC.
+ *
+ * TLS 1.2 only, ECDHE with AEAD suites only, no renegotiation, certificates
+ * verified against trust anchors that are looked up when the chain asks for
+ * them (DESIGN section 5), or against a pinned public key.
+ */
+#ifndef SENDROUTE_BEARSSL_GLUE_H
+#define SENDROUTE_BEARSSL_GLUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/log.h"
+#include "lib/net/stream.h"
+
+enum { SHA256_SIZE = 32 };
+
+/* SHA-256 in pieces; FIPS 180-4. Plain data: copy it to fork a computation. */
+struct sha256 { uint64_t opaque[16]; };
+void sha256_init(struct sha256 *h);
+void sha256_update(struct sha256 *h, const void *data, size_t n);
+void sha256_final(const struct sha256 *h, unsigned char out[SHA256_SIZE]);
+
+/* sha256(out, data, n): of one piece. */
+void sha256(unsigned char out[SHA256_SIZE], const void *data, size_t n);
+
+/* HMAC-SHA-256 (RFC 2104); out may overlap key or data. */
+void hmac_sha256(unsigned char out[SHA256_SIZE], const void *key, size_t keylen,
+    const void *data, size_t n);
+
+/* random_bytes(p, n): from the system's generator. 0, or -1. */
+int random_bytes(void *p, size_t n);
+
+struct tls_params {
+	const char *host;		/* name that the certificate must hold */
+	const char *ca_file;		/* PEM bundle; NULL: the system's */
+	const unsigned char (*pins)[SHA256_SIZE];
+	size_t npins;			/* > 0: the leaf's public key must be one of
+					 * them; chain, name and dates are then
+					 * not looked at (as RFC 7671's 3 1 1) */
+};
+
+/*
+ * tls_start(s, p, log): perform the handshake over s (60 s at most, within
+ * s->deadline's session) and swap its ops in place. Fails when input is already
+ * buffered (injection before the handshake). Returns 0, or -1 with the reason in
+ * s->err: CAUSE_OPERATOR for a certificate that cannot be accepted.
+ */
+int tls_start(struct stream *s, const struct tls_params *p, struct log *log);
+
+/* tls_describe(s, out, size): "TLS 1.2 ECDHE-RSA-AES128-GCM-SHA256 ...". */
+void tls_describe(const struct stream *s, char *out, size_t size);
+
+/* tls_library(): name and version for --version. */
+const char *tls_library(void);
+
+#endif

@@ -1,0 +1,131 @@
+#include "lib/base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifndef BUILD_TIME
+#define BUILD_TIME 0
+#endif
+
+static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+	"Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri",
+	"Sat" };
+
+int64_t
+clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+time_t
+clock_wall(void)
+{
+	time_t now = time(NULL);
+
+	return now < (time_t)BUILD_TIME ? (time_t)BUILD_TIME : now;
+}
+
+void
+clock_rfc5322(char out[CLOCK_RFC5322_SIZE], time_t t)
+{
+	struct tm local, utc;
+	int64_t offset;
+	char sign = '+';
+
+	localtime_r(&t, &local);
+	gmtime_r(&t, &utc);
+	offset = clock_from_civil(local.tm_year + 1900, local.tm_mon + 1,
+	    local.tm_mday, local.tm_hour, local.tm_min, 0) -
+	    clock_from_civil(utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+	    utc.tm_hour, utc.tm_min, 0);
+	offset /= 60;
+	if (offset < 0) {
+		sign = '-';
+		offset = -offset;
+	}
+	snprintf(out, CLOCK_RFC5322_SIZE,
+	    "%s, %d %s %04d %02d:%02d:%02d %c%02d%02d", days[local.tm_wday],
+	    local.tm_mday, months[local.tm_mon], local.tm_year + 1900,
+	    local.tm_hour, local.tm_min, local.tm_sec, sign,
+	    (int)(offset / 60 % 100), (int)(offset % 60));
+}
+
+void
+clock_amz(char out[CLOCK_AMZ_SIZE], time_t t)
+{
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(out, CLOCK_AMZ_SIZE, "%Y%m%dT%H%M%SZ", &tm);
+}
+
+void
+clock_text(char out[CLOCK_TEXT_SIZE], time_t t)
+{
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(out, CLOCK_TEXT_SIZE, "%Y-%m-%d %H:%M:%S UTC", &tm);
+}
+
+int64_t
+clock_from_civil(int y, int mo, int d, int h, int mi, int s)
+{
+	static const int before[12] = { 0, 31, 59, 90, 120, 151, 181, 212, 243,
+		273, 304, 334 };
+	int64_t n;
+	int leaps;
+
+	if (y < 1 || y > 9999 || mo < 1 || mo > 12 || d < 1 || d > 31 ||
+	    h < 0 || h > 23 || mi < 0 || mi > 59 || s < 0 || s > 60)
+		return -1;
+	/* Leap days before this date: those of the years gone by, and ours. */
+	leaps = (y - 1) / 4 - (y - 1) / 100 + (y - 1) / 400;
+	if (mo > 2 && (y % 4 == 0 && (y % 100 != 0 || y % 400 == 0)))
+		leaps++;
+	n = (int64_t)(y - 1) * 365 + leaps + before[mo - 1] + d - 1;
+	n -= 719162;	/* days from 0001-01-01 to 1970-01-01 */
+	return ((n * 24 + h) * 60 + mi) * 60 + s;
+}
+
+/* The number that n digits make, or -1. */
+static int
+digits(const char *s, int n)
+{
+	int v = 0;
+
+	for (; n > 0; n--, s++) {
+		if (*s < '0' || *s > '9')
+			return -1;
+		v = v * 10 + (*s - '0');
+	}
+	return v;
+}
+
+int
+clock_parse_http(const char *s, time_t *out)
+{
+	static const char shape[] = "___, __ ___ ____ __:__:__ GMT";
+	size_t i;
+	int mo;
+	int64_t t;
+
+	if (strlen(s) != sizeof shape - 1)
+		return -1;
+	for (i = 0; i < sizeof shape - 1; i++)
+		if (shape[i] != '_' && s[i] != shape[i])
+			return -1;
+	for (mo = 0; mo < 12; mo++)
+		if (memcmp(months[mo], s + 8, 3) == 0)
+			break;
+	t = clock_from_civil(digits(s + 12, 4), mo + 1, digits(s + 5, 2),
+	    digits(s + 17, 2), digits(s + 20, 2), digits(s + 23, 2));
+	if (t < 0)
+		return -1;
+	*out = (time_t)t;
+	return 0;
+}

@@ -1,0 +1,175 @@
+#include "lib/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+
+/* What fits into one datagram of syslog(3) with its own prefix, everywhere. */
+enum { SYSLOG_MAX = 900 };
+
+void
+log_open(struct log *l, enum log_target target, const char *file)
+{
+	l->target = target;
+	l->fd = -1;
+	/*
+	 * O_NONBLOCK: a FIFO that nobody reads must not hold up the mail.
+	 * LOG_NDELAY: the socket is reached before privilege is dropped.
+	 */
+	if (target == LOG_TO_FILE)
+		l->fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+		    O_NOCTTY | O_NONBLOCK, 0640);
+	else if (target == LOG_TO_SYSLOG)
+		openlog("sendroute", LOG_PID | LOG_NDELAY, LOG_MAIL);
+}
+
+void
+log_close(struct log *l)
+{
+	if (l->target == LOG_TO_SYSLOG)
+		closelog();
+	else if (l->target == LOG_TO_FILE && l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	l->target = LOG_TO_NONE;
+}
+
+/* A heap copy of prefix, the cleaned text and `end`; NULL: dropped. */
+static char *
+line_make(const char *prefix, const char *end, const char *fmt, va_list ap)
+{
+	size_t start = strlen(prefix), size;
+	va_list again;
+	char *line;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		return NULL;
+	size = start + (size_t)n + strlen(end) + 1;
+	line = malloc(size);
+	if (line == NULL)
+		return NULL;
+	memcpy(line, prefix, start);
+	vsnprintf(line + start, (size_t)n + 1, fmt, ap);
+	text_clean(line + start);
+	strcat(line, end);
+	return line;
+}
+
+/* In one write, so that lines of several processes do not mix. */
+static void
+line_write(int fd, const char *line)
+{
+	size_t left = strlen(line);
+	ssize_t n;
+
+	while (left > 0) {
+		n = write(fd, line, left);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		line += n;
+		left -= (size_t)n;
+	}
+}
+
+static void
+file_prefix(char *out, size_t size)
+{
+	time_t now = clock_wall();
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&now, &tm);
+	n = strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(out + n, size - n, " sendroute[%ld]: ", (long)getpid());
+}
+
+void
+log_write(struct log *l, const char *fmt, ...)
+{
+	char prefix[64] = "";
+	char *line;
+	va_list ap;
+
+	if (l->target == LOG_TO_NONE ||
+	    (l->target == LOG_TO_FILE && l->fd < 0))
+		return;
+	if (l->target == LOG_TO_FILE)
+		file_prefix(prefix, sizeof prefix);
+	va_start(ap, fmt);
+	line = line_make(prefix, l->target == LOG_TO_FILE ? "\n" : "", fmt, ap);
+	va_end(ap);
+	if (line == NULL)
+		return;
+	if (l->target == LOG_TO_FILE)
+		line_write(l->fd, line);
+	else
+		syslog(LOG_INFO, "%.*s", SYSLOG_MAX, line);
+	free(line);
+}
+
+void
+log_error(struct log *l, const char *fmt, ...)
+{
+	char *line;
+	va_list ap;
+
+	if (l->quiet)
+		return;
+	va_start(ap, fmt);
+	line = line_make("sendroute: ", "\n", fmt, ap);
+	va_end(ap);
+	if (line)
+		line_write(STDERR_FILENO, line);
+	free(line);
+}
+
+void
+log_trace(struct log *l, const char *fmt, ...)
+{
+	char *line;
+	va_list ap;
+
+	if (l == NULL || !l->trace || l->quiet)
+		return;
+	va_start(ap, fmt);
+	line = line_make("", "\n", fmt, ap);
+	va_end(ap);
+	if (line)
+		line_write(STDERR_FILENO, line);
+	free(line);
+}
+
+void
+log_pair(struct buf *b, const char *key, const char *value)
+{
+	bool quote = *value == '\0' || strpbrk(value, " \t\"=") != NULL;
+
+	if (b->len > 0)
+		buf_addc(b, ' ');
+	buf_adds(b, key);
+	buf_adds(b, quote ? "=\"" : "=");
+	for (; *value; value++) {
+		if (quote && (*value == '"' || *value == '\\'))
+			buf_addc(b, '\\');
+		if ((unsigned char)*value < 0x20 || *value == 0x7f)
+			buf_addc(b, '?');
+		else
+			buf_addc(b, *value);
+	}
+	if (quote)
+		buf_addc(b, '"');
+}

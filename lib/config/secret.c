@@ -1,0 +1,295 @@
+#include "lib/config/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/config/file.h"
+
+enum { NOT_EXECUTED = 127 };
+
+/* The output of a command as it comes; only its first line is of interest. */
+struct output {
+	char text[SECRET_MAX + 1];
+	size_t n;		/* what came before the first line feed */
+	bool whole;		/* that line feed has come */
+	bool too_long;
+};
+
+static void
+fail(struct result *res, int exit, const char *what, const char *why)
+{
+	result_set(res, OUT_TEMP, CAUSE_OPERATOR, "%s %s", what, why);
+	res->exit = exit;
+}
+
+/* A heap copy of text that can be a secret; or NULL with *why set. */
+static char *
+take(const char *text, size_t n, const char **why)
+{
+	char *copy;
+
+	if (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n > 0 && text[n - 1] == '\r')
+		n--;
+	if (n == 0)
+		*why = "holds nothing; expected the secret";
+	else if (memchr(text, '\n', n) || memchr(text, '\r', n))
+		*why = "holds more than one line; expected the secret alone";
+	else if (memchr(text, '\0', n))
+		*why = "holds a NUL; expected text";
+	else {
+		copy = mem_dup(text, n);
+		*why = "cannot be kept: out of memory";
+		return copy;
+	}
+	return NULL;
+}
+
+static char *
+read_file(int fd, const char **why)
+{
+	char text[SECRET_MAX + 1], *value = NULL;
+	ssize_t n = file_read(fd, text, sizeof text);
+
+	if (n < 0)
+		*why = strerror(errno);
+	else if (n > SECRET_MAX)
+		*why = "is too long for a secret; expected 4096 bytes at most";
+	else
+		value = take(text, (size_t)n, why);
+	mem_wipe(text, sizeof text);
+	return value;
+}
+
+void
+secret_open(struct secret *s, const char *what, struct log *log)
+{
+	struct buf name = { 0 };
+	struct stat st;
+	const char *why;
+	int fd;
+
+	if (s->file == NULL || s->value != NULL)
+		return;
+	fd = file_open(what, s->file, &st, &s->err);
+	if (fd < 0) {
+		s->err.cause = CAUSE_OPERATOR;
+		return;
+	}
+	buf_addf(&name, "%s %.300s", what, s->file);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		why = "can be written by others; expected chmod go-w";
+	else
+		s->value = read_file(fd, &why);
+	if (s->value == NULL)
+		fail(&s->err, EXIT_CONFIGURATION, buf_str(&name), why);
+	else if (st.st_mode & S_IROTH)
+		log_write(log, "%s can be read by everyone on this machine; "
+		    "chmod o-r is advised", buf_str(&name));
+	buf_free(&name);
+	close(fd);
+}
+
+/* In the child: never returns. */
+static void
+run(const char *command, int out)
+{
+	static const int defaults[] = { SIGPIPE, SIGCHLD, SIGINT, SIGQUIT,
+	    SIGTERM, SIGHUP, SIGALRM };
+	sigset_t none;
+	size_t i;
+	int null;
+
+	setpgid(0, 0);
+	for (i = 0; i < sizeof defaults / sizeof *defaults; i++)
+		signal(defaults[i], SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* dup2 onto itself would leave close-on-exec set. */
+	if (out == STDOUT_FILENO)
+		fcntl(out, F_SETFD, 0);
+	else if (dup2(out, STDOUT_FILENO) < 0)
+		_exit(NOT_EXECUTED);
+	null = open("/dev/null", O_RDONLY);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+		_exit(NOT_EXECUTED);
+	if (null > STDERR_FILENO)
+		close(null);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(NOT_EXECUTED);
+}
+
+/* Starts the command. Returns what it prints to, or -1; errno tells why. */
+static int
+start(const char *command, pid_t *pid)
+{
+	int end[2];
+
+	if (pipe(end) < 0)
+		return -1;
+	fcntl(end[0], F_SETFD, FD_CLOEXEC);
+	fcntl(end[1], F_SETFD, FD_CLOEXEC);
+	fcntl(end[0], F_SETFL, O_NONBLOCK);
+	*pid = fork();
+	if (*pid == 0)
+		run(command, end[1]);
+	close(end[1]);
+	if (*pid < 0) {
+		close(end[0]);
+		return -1;
+	}
+	/* Here and in the child: whoever comes first. */
+	setpgid(*pid, *pid);
+	return end[0];
+}
+
+static void
+keep(struct output *o, const char *p, size_t n)
+{
+	const char *end = memchr(p, '\n', n);
+
+	if (o->whole)
+		return;
+	o->whole = end != NULL;
+	n = end ? (size_t)(end - p) : n;
+	if (n > sizeof o->text - o->n) {
+		n = sizeof o->text - o->n;
+		o->too_long = true;
+	}
+	memcpy(o->text + o->n, p, n);
+	o->n += n;
+}
+
+/*
+ * Take what there is to read, but return in time from a command that never
+ * stops; true at the end of the output.
+ */
+static bool
+drain(int fd, struct output *o)
+{
+	char block[SECRET_MAX / 4];
+	ssize_t n = -1;
+	bool end;
+	int i;
+
+	for (i = 0; i < 8 && (n = read(fd, block, sizeof block)) > 0; i++)
+		keep(o, block, (size_t)n);
+	end = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	mem_wipe(block, sizeof block);
+	return end;
+}
+
+/*
+ * Until the command has ended, even when something that it started keeps its
+ * end of the pipe open. Returns its status; or -1: out of time, killed.
+ */
+static int
+collect(int fd, pid_t pid, struct output *o)
+{
+	int64_t end = clock_ms() + SECRET_COMMAND_SECONDS * (int64_t)1000;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	bool over = false, closed;
+	int status = -1;
+
+	for (;;) {
+		over = waitpid(pid, &status, WNOHANG) == pid;
+		closed = drain(fd, o);
+		if (over)
+			return status;
+		if (clock_ms() >= end)
+			break;
+		poll(&p, closed ? 0 : 1, closed ? 2 : 100);
+	}
+	kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return -1;
+}
+
+/* Did the command do well? If not, *why is set. */
+static bool
+judge(int status, const struct output *o, const char **why)
+{
+	if (status == -1)
+		*why = "was killed: it took more than 60 seconds";
+	else if (WIFSIGNALED(status))
+		*why = "was killed by a signal; expected exit status 0";
+	else if (WEXITSTATUS(status) == NOT_EXECUTED)
+		*why = "was not found; expected exit status 0";
+	else if (WEXITSTATUS(status) != 0)
+		*why = "failed; expected exit status 0";
+	else if (o->too_long || o->n > SECRET_MAX)
+		*why = "printed too long a line; expected 4096 bytes at most";
+	else
+		return true;
+	return false;
+}
+
+static char *
+run_command(const char *command, const char **why)
+{
+	struct sigaction normal = { .sa_handler = SIG_DFL }, before;
+	struct output o = { .n = 0 };
+	char *value = NULL;
+	pid_t pid;
+	int fd;
+
+	/* An ignored SIGCHLD, if inherited, would swallow the exit status. */
+	sigaction(SIGCHLD, &normal, &before);
+	fd = start(command, &pid);
+	if (fd < 0) {
+		*why = strerror(errno);
+	} else {
+		if (judge(collect(fd, pid, &o), &o, why))
+			value = take(o.text, o.n, why);
+		close(fd);
+	}
+	sigaction(SIGCHLD, &before, NULL);
+	mem_wipe(&o, sizeof o);
+	return value;
+}
+
+char *
+secret_get(const struct secret *s, const char *what, struct result *res)
+{
+	const char *why = "is not given";
+	struct buf name = { 0 };
+	char *value = NULL;
+
+	if (s->err.text[0] != '\0') {
+		*res = s->err;
+		return NULL;
+	}
+	buf_adds(&name, what);
+	if (s->value) {
+		value = mem_dup(s->value, strlen(s->value));
+		why = "cannot be kept: out of memory";
+	} else if (s->command) {
+		value = run_command(s->command, &why);
+		buf_adds(&name, ": its command");
+	}
+	if (value == NULL)
+		fail(res, 0, buf_str(&name), why);
+	buf_free(&name);
+	return value;
+}
+
+void
+secret_free(struct secret *s)
+{
+	free(s->file);
+	str_wipe_free(s->command);
+	str_wipe_free(s->value);
+	*s = (struct secret){ 0 };
+}

@@ -1,0 +1,45 @@
+/*
+ * Passwords and keys: given in the configuration, in a file of their own, or
+ * printed by a command.
+ */
+#ifndef SENDROUTE_SECRET_H
+#define SENDROUTE_SECRET_H
+
+#include <stddef.h>
+
+#include "lib/base/log.h"
+#include "lib/base/result.h"
+
+enum { SECRET_MAX = 4096, SECRET_COMMAND_SECONDS = 60 };
+
+/*
+ * err.text is set (and value NULL) when the secret could not be had from its
+ * file; the route is then unusable, the others are not.
+ */
+struct secret {
+	char *file;		/* absolute path, or NULL */
+	char *command;		/* password-command: for /bin/sh -c, or NULL */
+	char *value;		/* or NULL */
+	struct result err;
+};
+
+/*
+ * secret_open(s, what, log): read s->file, when there is one, into s->value
+ * (one trailing line end dropped). A file that others can write is refused, one
+ * that others can read is warned about in the log. A failure is kept in s->err
+ * (exit 77 when it may not be read, else 78). `what` stands before the path.
+ */
+void secret_open(struct secret *s, const char *what, struct log *log);
+
+/*
+ * secret_get(s, what, res): the secret's value, running `command` now when
+ * there is one (first line of its output; 60 s at most). Returns a heap string
+ * that the caller wipes and frees with str_wipe_free; or NULL with res filled
+ * (OUT_TEMP, CAUSE_OPERATOR). `what` names it in the text.
+ */
+char *secret_get(const struct secret *s, const char *what, struct result *res);
+
+/* secret_free(s): wiped and freed; an empty s is fine. */
+void secret_free(struct secret *s);
+
+#endif

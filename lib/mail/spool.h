@@ -1,0 +1,50 @@
+/*
+ * The spool: where a message lies once it has been read. Written front to back
+ * through a small buffer, then only read with pread. Lines end in CRLF, there is
+ * no bare CR or LF and no NUL, and the last line has its end.
+ */
+#ifndef SENDROUTE_SPOOL_H
+#define SENDROUTE_SPOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/base/result.h"
+
+enum { SPOOL_BUFFER = 16384 };
+
+struct spool {
+	int fd;			/* -1: not open */
+	off_t start;		/* where the message begins in the file */
+	off_t size;		/* bytes of the message, CRLF counted as two */
+	bool has_8bit;		/* a byte above 127 somewhere */
+	bool has_dot_line;	/* a line that begins with '.' */
+	unsigned char *out;	/* write buffer, NULL once finished */
+	size_t out_len;
+	uint64_t max_size;	/* 0: none */
+};
+
+/*
+ * spool_open(sp, dir, res): an unlinked temporary file in dir, else in /tmp,
+ * /var/tmp, else in memory. dir may be NULL. 0; or -1 with exit 73 or 71.
+ */
+int spool_open(struct spool *sp, const char *dir, struct result *res);
+
+/*
+ * spool_add(sp, data, n, res): append. 0; or -1 with exit 74 (disk full, ...) or
+ * 65 (over max_size). spool_finish(sp, res): write out what is buffered.
+ */
+int spool_add(struct spool *sp, const void *data, size_t n, struct result *res);
+int spool_finish(struct spool *sp, struct result *res);
+
+/*
+ * spool_read(sp, data, n, at): up to n bytes of the message from offset `at`.
+ * Returns their number: 0 only at the end; -1 when the file cannot be read or is
+ * shorter than size (errno EIO then).
+ */
+ssize_t spool_read(const struct spool *sp, void *data, size_t n, off_t at);
+
+void spool_close(struct spool *sp);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * Just enough DER (ITU-T X.690) to see, in an X.509 certificate (RFC 5280), the
+ * fields that decide which trust anchor is needed and what an error text says.
+ * Nothing is trusted on the strength of what is read here.
+ */
+#ifndef SENDROUTE_DER_H
+#define SENDROUTE_DER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct der {
+	const unsigned char *p;
+	size_t n;
+};
+
+/*
+ * der_next(in, tag, body, whole): take the element at the front of `in`, which
+ * must have that tag, and advance. body: its contents; whole: tag and length
+ * too; either may be NULL. false (in unchanged) when it is another element or
+ * does not fit.
+ */
+bool der_next(struct der *in, unsigned char tag, struct der *body,
+    struct der *whole);
+
+struct x509_view {
+	struct der issuer, subject, spki;	/* whole elements */
+	int64_t not_before, not_after;		/* seconds since 1970 */
+	struct der extensions;			/* SEQUENCE contents, or empty */
+};
+
+/* x509_view(v, cert, n): the view points into cert. 0, or -1: not understood. */
+int x509_view(struct x509_view *v, const unsigned char *cert, size_t n);
+
+/*
+ * x509_subject(cert, n, out): the subject's whole element, also when cert is cut
+ * off somewhere behind it. false when it is not there.
+ */
+bool x509_subject(const unsigned char *cert, size_t n, struct der *out);
+
+/*
+ * x509_names(v, out, size): the dNSName entries of subjectAltName, separated by
+ * ", ", for a person (clipped, control bytes replaced). Returns how many there
+ * are.
+ */
+unsigned x509_names(const struct x509_view *v, char *out, size_t size);
+
+/* x509_common_name(name, out, size): the CN of a Name for a person, or "". */
+void x509_common_name(struct der name, char *out, size_t size);
+
+#endif

@@ -1,0 +1,387 @@
+/*
+ * sendroute: takes the place of sendmail on machines that only send mail, and
+ * routes each message by its sender. See sendroute(8).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bearssl-glue.h"
+#include "lib/base/log.h"
+#include "lib/config/config.h"
+#include "lib/config/senders.h"
+#include "lib/front/deliver.h"
+#include "lib/front/options.h"
+#include "lib/mail/intake.h"
+#include "ses.h"
+
+#ifndef VERSION
+#define VERSION "0"
+#endif
+
+static const char default_config[] = "/etc/sendroute.conf";
+
+/* Everything that one run of the program stands on. */
+struct program {
+	struct options options;
+	struct config config;
+	struct log log;
+	struct message message;
+	char *login;			/* of the caller */
+	bool set_id;			/* started with set-id privilege */
+};
+
+static const char *
+environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+static env_lookup
+environment_of(const struct program *p)
+{
+	return p->set_id ? NULL : environment;
+}
+
+/* Say what went wrong. Returns the exit status. */
+static int
+complain(struct program *p, const struct result *res)
+{
+	log_error(&p->log, "%s", res->text);
+	return result_exit(res);
+}
+
+/*
+ * Descriptors 0 to 2 must be taken, lest the message be written into our own
+ * files. Standard input is made unreadable: to read it is then an error.
+ */
+static void
+hold_standard_files(void)
+{
+	int fd;
+
+	for (fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			open("/dev/null", O_WRONLY);
+}
+
+/* --- who is sending --- */
+
+/* The caller's login name, of its own copy. */
+static char *
+login_name(bool set_id)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	const char *name = pw ? pw->pw_name : NULL;
+	char number[32];
+
+	if (name == NULL && !set_id)
+		name = environment("LOGNAME");
+	if (name == NULL) {
+		snprintf(number, sizeof number, "uid%lu",
+		    (unsigned long)getuid());
+		name = number;
+	}
+	return mem_dup(name, strlen(name));
+}
+
+static char *
+default_sender(const struct program *p, struct result *res)
+{
+	if (p->config.from)
+		return address_parse_one(p->config.from, p->config.domain, res);
+	return address_parse_one(p->login, p->config.domain, res);
+}
+
+/*
+ * The envelope sender, and for a From header that is missing *from (the two
+ * differ for the null sender). 0, or -1.
+ */
+static int
+find_sender(struct program *p, char **from, struct result *res)
+{
+	const char *given = p->options.from;
+	const char *override = p->config.override_from;
+	char *env;
+
+	*from = default_sender(p, res);
+	if (*from == NULL)
+		return -1;
+	env = given ? address_parse_one(given, p->config.domain, res) :
+	    mem_dup(*from, strlen(*from));
+	if (env == NULL)
+		return given ? -1 : result_fail(res, EXIT_OS, "out of memory");
+	if (*env != '\0') {
+		free(*from);
+		*from = mem_dup(env, strlen(env));
+	}
+	if (*env != '\0' && override) {
+		free(env);
+		env = address_parse_one(override, p->config.domain, res);
+	}
+	p->message.env.from = env;
+	return env && *from ? 0 : -1;
+}
+
+/* --- configuration --- */
+
+/* A file that the caller names must not be read with more rights than his. */
+static int
+drop_privilege(struct result *res)
+{
+	if (setgid(getgid()) == 0 && setuid(getuid()) == 0)
+		return 0;
+	return result_fail(res, EXIT_OS, "cannot drop privilege: %s",
+	    strerror(errno));
+}
+
+static int
+load_config(struct program *p, struct result *res)
+{
+	const char *file = p->options.config;
+
+	if (file && p->set_id && drop_privilege(res) < 0)
+		return -1;
+	if (file == NULL && !p->set_id)
+		file = environment("SENDROUTE_CONF");
+	if (config_load(&p->config, file ? file : default_config, res) < 0)
+		return -1;
+	log_open(&p->log, p->config.log_target, p->config.log_file);
+	config_open_secrets(&p->config, &p->log);
+	return 0;
+}
+
+/* --- one message --- */
+
+static int
+take_arguments(const struct program *p, struct addr_list *rcpts,
+    struct result *res)
+{
+	size_t i;
+
+	for (i = 0; i < p->options.nrcpts; i++)
+		if (address_parse(p->options.rcpts[i],
+		    strlen(p->options.rcpts[i]), p->config.domain, rcpts,
+		    res) < 0)
+			return -1;
+	return 0;
+}
+
+static enum lone_dot
+dot_meaning(const struct options *o)
+{
+	if (o->ignore_dots)
+		return DOT_IS_DATA;
+	return isatty(STDIN_FILENO) ? DOT_ENDS : DOT_ENDS_WHEN_LAST;
+}
+
+/* Recipients of the header join those of the command line. */
+static int
+join_rcpts(struct program *p, struct addr_list *rcpts, struct addr_list *more,
+    struct result *res)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < more->n; i++)
+		rc = addr_list_add(rcpts, more->v[i], strlen(more->v[i]));
+	addr_list_free(more);
+	if (rc < 0 || message_take_rcpts(&p->message, rcpts) < 0)
+		return result_fail(res, EXIT_OS, "out of memory");
+	if (p->message.env.nrcpts == 0)
+		return result_fail(res, EXIT_USAGE, "no recipients: give them as "
+		    "arguments%s", p->options.take_rcpts ? " or in To, Cc or Bcc"
+		    : ", or -t to take them from the header");
+	return 0;
+}
+
+static int
+read_message(struct program *p, const char *from, struct addr_list *rcpts,
+    struct result *res)
+{
+	const struct options *o = &p->options;
+	struct message *m = &p->message;
+	struct intake in = {
+		.header = {
+			.take_rcpts = o->take_rcpts,
+			.domain = p->config.domain,
+			.hostname = p->config.hostname,
+			.from = from,
+			.full_name = o->full_name,
+			.override_from = p->config.override_from,
+			.now = time(NULL)
+		},
+		.dot = dot_meaning(o),
+		.max_size = p->config.max_size,
+		.tmpdir = p->set_id ? NULL : environment("TMPDIR")
+	};
+
+	m->born = in.header.now;
+	message_id_make(m->id, m->born);
+	if (intake_read(&in, STDIN_FILENO, m, res) < 0)
+		return -1;
+	if (in.has_nul)
+		log_write(&p->log, "id=%s reason=\"NUL bytes in the message "
+		    "became spaces\"", m->id);
+	return join_rcpts(p, rcpts, &in.rcpts, res);
+}
+
+/* Arguments, sender and message: all that comes before delivery. */
+static int
+accept_message(struct program *p, struct result *res)
+{
+	struct addr_list rcpts = { 0 }, none = { 0 };
+	char *from = NULL;
+	int rc = -1;
+
+	if (take_arguments(p, &rcpts, res) < 0 ||
+	    find_sender(p, &from, res) < 0)
+		goto free_all;
+	if (p->options.mode == MODE_VERIFY)
+		rc = join_rcpts(p, &rcpts, &none, res);
+	else if (rcpts.n == 0 && !p->options.take_rcpts)
+		rc = join_rcpts(p, &rcpts, &none, res);
+	else
+		rc = read_message(p, from, &rcpts, res);
+free_all:
+	addr_list_free(&rcpts);
+	free(from);
+	return rc;
+}
+
+static int
+deliver_mode(struct program *p)
+{
+	struct delivery d = { &p->config, &p->log, environment_of(p) };
+	struct result res = { 0 };
+
+	if (load_config(p, &res) < 0 || accept_message(p, &res) < 0)
+		return complain(p, &res);
+	if (p->options.dry_run || p->options.mode == MODE_VERIFY) {
+		if (deliver_dry_run(&d, &p->message, stdout, &res) < 0)
+			return complain(p, &res);
+		return EXIT_OK;
+	}
+	deliver(&d, &p->message);
+	return deliver_report(&d, &p->message);
+}
+
+/* --- the other modes --- */
+
+static int
+version_mode(void)
+{
+	size_t lines = 0;
+	const char *s;
+
+	for (s = senders_builtin; *s; s++)
+		lines += *s == '\n';
+	printf("sendroute %s (%s, %s)\n"
+	    "built in: routes smtp, ses, maildir; sender list of %zu lines\n",
+	    VERSION, tls_library(), ses_library(), lines);
+	return EXIT_OK;
+}
+
+static int
+not_built(struct program *p, const char *what, int status)
+{
+	log_error(&p->log, "%s not built into this version yet", what);
+	return status;
+}
+
+static int
+run_mode(struct program *p)
+{
+	switch (p->options.mode) {
+	case MODE_DELIVER:
+	case MODE_VERIFY:
+		return deliver_mode(p);
+	case MODE_VERSION:
+		return version_mode();
+	case MODE_HELP:
+		fputs(options_help, stdout);
+		return EXIT_OK;
+	case MODE_ALIASES:
+		return EXIT_OK;
+	case MODE_LIST:
+		puts(p->options.json ? "[]" :
+		    "there is no mail queue: none is configured");
+		return EXIT_OK;
+	case MODE_SMTP:
+		return not_built(p, "-bs: SMTP on standard input is",
+		    EXIT_USAGE);
+	case MODE_QUEUE_RUN:
+	case MODE_DELETE:
+	case MODE_REQUEUE:
+		log_error(&p->log, "there is no mail queue: none is configured");
+		return EXIT_CONFIGURATION;
+	case MODE_CHECK:
+		return not_built(p, "--check is", EXIT_USAGE);
+	case MODE_LIST_VERIFIED:
+		return not_built(p, "--list-verified is", EXIT_USAGE);
+	case MODE_DKIM_KEYGEN:
+	case MODE_VERIFY_DKIM:
+		return not_built(p, "DKIM is", EXIT_USAGE);
+	}
+	return EXIT_SOFTWARE;
+}
+
+static int
+sendmail_main(struct program *p, bool mailq, int argc, char **argv)
+{
+	struct result res = { 0 };
+	int status;
+
+	if (options_parse(argc, argv, &p->options, &res) < 0)
+		return complain(p, &res);
+	if (mailq && p->options.mode == MODE_DELIVER)
+		p->options.mode = MODE_LIST;
+	p->log.trace = p->options.verbose && !p->set_id;
+	p->login = login_name(p->set_id);
+	if (p->login == NULL)
+		return EXIT_OS;
+	status = run_mode(p);
+	message_free(&p->message);
+	config_free(&p->config);
+	log_close(&p->log);
+	free(p->login);
+	return fflush(stdout) == 0 ? status : EXIT_IO;
+}
+
+/* Every failure of ours is a temporary report: qmail keeps the message. */
+static int
+qmail_main(void)
+{
+	static const char report[] =
+	    "Zqmail-remote is not built into this version of sendroute yet.\n";
+
+	fwrite(report, 1, sizeof report, stdout);
+	return fflush(stdout) == 0 ? 0 : 111;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct program program = {
+		.message.spool.fd = -1,
+		.log = { .target = LOG_TO_NONE, .fd = -1 }
+	};
+	const char *name = argc > 0 ? strrchr(argv[0], '/') : "/sendroute";
+
+	name = name ? name + 1 : argv[0];
+	program.set_id = getuid() != geteuid() || getgid() != getegid();
+	hold_standard_files();
+	signal(SIGPIPE, SIG_IGN);
+	if (strcmp(name, "qmail-remote") == 0)
+		return qmail_main();
+	if (strcmp(name, "newaliases") == 0)
+		return EXIT_OK;
+	return sendmail_main(&program, strcmp(name, "mailq") == 0, argc, argv);
+}

@@ -1,0 +1,734 @@
+#include "ses.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cJSON.h>
+
+#include "bearssl-glue.h"
+#include "lib/aws/sigv4.h"
+#include "lib/base/base64.h"
+#include "lib/base/clock.h"
+#include "lib/net/dial.h"
+#include "lib/net/http.h"
+
+#ifndef VERSION
+#define VERSION "0"
+#endif
+
+#define STR(x) #x
+#define XSTR(x) STR(x)
+
+enum {
+	CONNECT_SECONDS = 60, WRITE_SECONDS = 180, REPLY_SECONDS = 120,
+	SESSION_SECONDS = 1800, SESSION_STEPS = 10,
+	SKEW_SECONDS = 240,		/* the clock is wrong from here on */
+	BLOCK = 3 * 8192		/* of the spool: base64 without padding */
+};
+
+static const char target[] = "/v2/email/outbound-emails";
+
+struct ses {
+	const struct route *route;
+	const struct config *config;
+	env_lookup env;
+	struct log *log;
+	struct stream s;
+	bool connected, used;		/* used: it has carried a call before */
+	bool ready;			/* url, region and credentials are set */
+	struct http_url url;
+	char host_field[300];
+	char *region;
+	struct credentials credentials;
+	int64_t clock_offset;		/* seconds that our clock is behind */
+};
+
+/* --- the request body --- */
+
+int
+ses_body(const char *prefix, const struct spool *spool, const char *suffix,
+    int (*sink)(void *ctx, const void *data, size_t n), void *ctx)
+{
+	unsigned char *raw = malloc(BLOCK + BASE64_SIZE(BLOCK));
+	char *text = (char *)raw + BLOCK;
+	off_t at = 0;
+	size_t have = 0;
+	ssize_t n = 1;
+	int rc = -2;
+
+	if (raw == NULL)
+		return -2;
+	rc = sink(ctx, prefix, strlen(prefix));
+	while (rc == 0 && n != 0) {
+		/* Fill the block, so that only the last one is padded. */
+		for (have = 0; have < BLOCK; have += (size_t)n, at += n) {
+			n = spool_read(spool, raw + have, BLOCK - have, at);
+			if (n <= 0)
+				break;
+		}
+		if (n < 0)
+			rc = -2;
+		else if (have > 0)
+			rc = sink(ctx, text, base64_encode(text, raw, have));
+	}
+	if (rc == 0)
+		rc = sink(ctx, suffix, strlen(suffix));
+	free(raw);
+	return rc;
+}
+
+struct measure { struct sha256 hash; uint64_t size; };
+
+static int
+to_measure(void *ctx, const void *data, size_t n)
+{
+	struct measure *m = ctx;
+
+	sha256_update(&m->hash, data, n);
+	m->size += n;
+	return 0;
+}
+
+static int
+to_stream(void *ctx, const void *data, size_t n)
+{
+	return stream_write(ctx, data, n);
+}
+
+/* Does the identity that an ARN ends with cover the address? */
+static bool
+arn_covers(const char *arn, const char *addr)
+{
+	const char *identity = strstr(arn, ":identity/"), *domain;
+	size_t n, d;
+
+	if (identity == NULL)
+		return false;
+	identity += sizeof ":identity/" - 1;
+	if (address_equal(identity, addr))
+		return true;
+	domain = address_domain(addr);
+	n = strlen(identity);
+	d = strlen(domain);
+	return d >= n && mem_iequal(domain + d - n, identity, n) &&
+	    (d == n || domain[d - n - 1] == '.');
+}
+
+static bool
+add_tags(cJSON *root, const struct route *r)
+{
+	cJSON *list, *tag;
+	size_t i;
+
+	if (r->ntags == 0)
+		return true;
+	list = cJSON_AddArrayToObject(root, "EmailTags");
+	for (i = 0; list && i < r->ntags; i++) {
+		tag = cJSON_CreateObject();
+		cJSON_AddItemToArray(list, tag);
+		if (!cJSON_AddStringToObject(tag, "Name", r->tags[i].name) ||
+		    !cJSON_AddStringToObject(tag, "Value", r->tags[i].value))
+			return false;
+	}
+	return list != NULL;
+}
+
+/* Stands where the message's base64 goes; Content comes first in the text. */
+#define DATA_MARK "*"
+
+/* Everything but the message, with DATA_MARK in its place. */
+static char *
+request_text(const struct ses *s, const struct message *m,
+    struct rcpt *const *rcpts, size_t n)
+{
+	const struct route *r = s->route;
+	cJSON *root = cJSON_CreateObject(), *content, *raw, *to, *bcc;
+	char *text = NULL;
+	bool ok;
+	size_t i;
+
+	content = cJSON_AddObjectToObject(root, "Content");
+	raw = cJSON_AddObjectToObject(content, "Raw");
+	ok = cJSON_AddStringToObject(raw, "Data", DATA_MARK) != NULL;
+	/* All recipients: SES alters no header for the envelope's sake. */
+	to = cJSON_AddObjectToObject(root, "Destination");
+	bcc = cJSON_AddArrayToObject(to, "BccAddresses");
+	for (i = 0; i < n; i++)
+		ok = cJSON_AddItemToArray(bcc,
+		    cJSON_CreateString(rcpts[i]->addr)) && ok;
+	/* No FromEmailAddress: it would replace the From header. */
+	ok = cJSON_AddStringToObject(root, "FeedbackForwardingEmailAddress",
+	    m->env.from) && ok;
+	if (r->from_arn) {
+		ok = cJSON_AddStringToObject(root,
+		    "FromEmailAddressIdentityArn", r->from_arn) && ok;
+		if (arn_covers(r->from_arn, m->env.from))
+			ok = cJSON_AddStringToObject(root,
+			    "FeedbackForwardingEmailAddressIdentityArn",
+			    r->from_arn) && ok;
+	}
+	if (r->configuration_set)
+		ok = cJSON_AddStringToObject(root, "ConfigurationSetName",
+		    r->configuration_set) && ok;
+	if (add_tags(root, r) && ok)
+		text = cJSON_PrintUnformatted(root);
+	cJSON_Delete(root);
+	return text;
+}
+
+/* --- set-up --- */
+
+static const char *
+dns_suffix(const char *region)
+{
+	if (strncmp(region, "cn-", 3) == 0)
+		return "amazonaws.com.cn";
+	if (strncmp(region, "eusc-", 5) == 0)
+		return "amazonaws.eu";
+	return "amazonaws.com";
+}
+
+static int
+find_endpoint(struct ses *s, struct result *res)
+{
+	char url[400];
+
+	s->region = credentials_region(s->route, s->env, res);
+	if (s->region == NULL)
+		return -1;
+	if (s->route->endpoint)
+		snprintf(url, sizeof url, "%s", s->route->endpoint);
+	else
+		snprintf(url, sizeof url, "https://email.%.64s.%s", s->region,
+		    dns_suffix(s->region));
+	if (http_url_parse(url, &s->url) == 0 &&
+	    http_host_field(&s->url, s->host_field,
+	    sizeof s->host_field) == 0)
+		return 0;
+	result_set(res, OUT_TEMP, CAUSE_OPERATOR, "endpoint %s cannot be used",
+	    url);
+	res->exit = EXIT_CONFIGURATION;
+	return -1;
+}
+
+static int
+prepare(struct ses *s, struct result *res)
+{
+	if (s->ready)
+		return 0;
+	if (s->region == NULL && find_endpoint(s, res) < 0)
+		return -1;
+	if (credentials_find(s->route, s->env, &s->credentials, res) < 0)
+		return -1;
+	log_trace(s->log, "* credentials from %s", s->credentials.source);
+	s->ready = true;
+	return 0;
+}
+
+static int
+capped(const struct ses *s, int seconds)
+{
+	int64_t most = s->config->timeout;
+
+	return most > 0 && most < seconds ? (int)most : seconds;
+}
+
+static int
+connect_endpoint(struct ses *s, struct result *res)
+{
+	struct tls_params p = { .host = s->url.host,
+		.ca_file = s->route->ca_file,
+		.pins = (const unsigned char (*)[SHA256_SIZE])s->route->pins,
+		.npins = s->route->npins };
+	int64_t most = s->config->timeout * SESSION_STEPS;
+
+	if (s->connected)
+		return 0;
+	if (dial(&s->s, s->url.host, s->url.port, capped(s, CONNECT_SECONDS),
+	    s->log, res) < 0)
+		return -1;
+	s->connected = true;
+	s->used = false;
+	if (most <= 0 || most > SESSION_SECONDS)
+		most = SESSION_SECONDS;
+	s->s.session_end = clock_ms() + most * 1000;
+	if (s->url.tls && tls_start(&s->s, &p, s->log) < 0) {
+		*res = s->s.err;
+		return -1;
+	}
+	return 0;
+}
+
+static void
+disconnect(struct ses *s)
+{
+	if (s->connected)
+		stream_close(&s->s);
+	s->connected = false;
+}
+
+struct ses *
+ses_open(const struct route *r, const struct config *c, env_lookup env,
+    struct log *log)
+{
+	struct ses *s = calloc(1, sizeof *s);
+
+	if (s) {
+		s->route = r;
+		s->config = c;
+		s->env = env;
+		s->log = log;
+		s->s.fd = -1;
+	}
+	return s;
+}
+
+void
+ses_close(struct ses *s)
+{
+	if (s == NULL)
+		return;
+	disconnect(s);
+	credentials_free(&s->credentials);
+	free(s->region);
+	free(s);
+}
+
+void
+ses_adopt(struct ses *s, struct stream *stream)
+{
+	s->s = *stream;
+	memset(stream, 0, sizeof *stream);
+	stream->fd = -1;
+	s->connected = true;
+}
+
+/* --- judging replies --- */
+
+enum verdict {
+	V_THROTTLED, V_OPERATOR, V_REJECTED, V_BAD_REQUEST, V_SERVER,
+	V_CREDENTIALS, V_CLOCK
+};
+
+static const struct { const char *code; enum verdict verdict; } codes[] = {
+	{ "TooManyRequestsException", V_THROTTLED },
+	{ "Throttling", V_THROTTLED },		/* ThrottlingException too */
+	{ "RequestThrottled", V_THROTTLED },
+	{ "LimitExceededException", V_THROTTLED },
+	{ "SendingPausedException", V_OPERATOR },
+	{ "AccountSuspendedException", V_OPERATOR },
+	{ "MessageRejected", V_REJECTED },
+	{ "MailFromDomainNotVerified", V_OPERATOR },
+	{ "NotFoundException", V_OPERATOR },
+	{ "AccessDenied", V_OPERATOR },
+	{ "BadRequestException", V_BAD_REQUEST },
+	{ "InternalFailure", V_SERVER },
+	{ "InternalServiceError", V_SERVER },
+	{ "ServiceUnavailable", V_SERVER },
+	{ "ExpiredToken", V_CREDENTIALS },
+	{ "UnrecognizedClient", V_CREDENTIALS },
+	{ "InvalidClientTokenId", V_CREDENTIALS },
+	{ "InvalidSignature", V_CLOCK },
+	{ "SignatureDoesNotMatch", V_CLOCK },
+	{ "RequestExpired", V_CLOCK },
+	{ "RequestTimeTooSkewed", V_CLOCK },
+	{ "RequestInTheFuture", V_CLOCK }
+};
+
+/* What an unknown code means follows from the status. */
+static enum verdict
+verdict_of(int status, const char *code)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
+		if (strncmp(code, codes[i].code, strlen(codes[i].code)) == 0)
+			return codes[i].verdict;
+	if (status == 408 || status == 429)
+		return V_THROTTLED;
+	if (status == 401 || status == 403 || status == 404 ||
+	    status / 100 == 3)
+		return V_OPERATOR;
+	return status / 100 == 4 ? V_BAD_REQUEST : V_SERVER;
+}
+
+enum ses_remedy
+ses_judge(int status, const char *code, const char *text, bool sent_whole,
+    struct result *res)
+{
+	enum verdict v = verdict_of(status, code);
+	enum ses_remedy remedy = SES_FINAL;
+
+	result_set(res, OUT_TEMP, CAUSE_ROUTE, "SES: %d %s%s%s", status,
+	    *code ? code : "(no error code)", *text ? ": " : "", text);
+	switch (v) {
+	case V_THROTTLED:
+		break;
+	case V_REJECTED:
+		if (strstr(text, "not verified"))
+			res->cause = CAUSE_OPERATOR;
+		else {
+			res->outcome = OUT_PERM;
+			res->cause = CAUSE_CONTENT;
+		}
+		break;
+	case V_OPERATOR:
+		res->cause = CAUSE_OPERATOR;
+		break;
+	case V_BAD_REQUEST:
+		res->outcome = OUT_PERM;
+		res->cause = CAUSE_CONTENT;
+		/* Only what SES itself calls so may lie in one address. */
+		if (*code && strcmp(code, "BadRequestException") == 0)
+			remedy = SES_BISECT;
+		break;
+	case V_SERVER:
+		if (sent_whole) {
+			result_ambiguous(res, "SES: %d %s%s%s, after the whole "
+			    "message was sent: it may have been taken. Possible "
+			    "duplicate!", status, code, *text ? ": " : "", text);
+		}
+		break;
+	case V_CREDENTIALS:
+		res->cause = CAUSE_OPERATOR;
+		remedy = SES_NEW_CREDENTIALS;
+		break;
+	case V_CLOCK:
+		res->cause = CAUSE_OPERATOR;
+		remedy = SES_FIX_CLOCK;
+		break;
+	}
+	res->code = status;
+	return remedy;
+}
+
+/* A string member under either name; "" when there is none. */
+static const char *
+member(const cJSON *root, const char *a, const char *b)
+{
+	const char *text = cJSON_GetStringValue(
+	    cJSON_GetObjectItemCaseSensitive(root, a));
+
+	if (text == NULL)
+		text = cJSON_GetStringValue(
+		    cJSON_GetObjectItemCaseSensitive(root, b));
+	return text ? text : "";
+}
+
+/* "aws.ses#BadRequestException:http://..." is BadRequestException. */
+static void
+trim_code(char *out, size_t size, const char *code)
+{
+	size_t n = strcspn(code, ":");
+	const char *start = code, *p;
+
+	for (p = code; p < code + n; p++)
+		if (*p == '#')
+			start = p + 1;
+	n -= (size_t)(start - code);
+	snprintf(out, size, "%.*s", (int)n, start);
+}
+
+/* The body is text for a person, or an HTML page of a front end. */
+static enum ses_remedy
+judge_error(const struct http_reply *r, struct result *res)
+{
+	const char *code = http_reply_field(r, "x-amzn-ErrorType");
+	const char *id = http_reply_field(r, "x-amzn-RequestId");
+	cJSON *root = cJSON_ParseWithLength(buf_str(&r->body), r->body.len);
+	char name[100], text[320];
+	size_t n;
+
+	if (code == NULL || *code == '\0')
+		code = member(root, "code", "Code");
+	if (*code == '\0')
+		code = member(root, "__type", "__type");
+	trim_code(name, sizeof name, code);
+	snprintf(text, sizeof text, "%s", member(root, "message", "Message"));
+	cJSON_Delete(root);
+	n = strlen(text);
+	if (id)
+		snprintf(text + n, sizeof text - n, " (request %s)", id);
+	return ses_judge(r->status, name, text, r->sent_whole, res);
+}
+
+static void
+judge_success(const struct ses *s, const struct http_reply *r,
+    struct result *res)
+{
+	cJSON *root = cJSON_ParseWithLength(buf_str(&r->body), r->body.len);
+	const char *id = member(root, "MessageId", "MessageId");
+
+	if (*id && r->sent_whole) {
+		result_set(res, OUT_DONE, CAUSE_ROUTE, "%s: MessageId %s",
+		    s->s.peer, id);
+	} else
+		result_ambiguous(res, "%s: %d without a MessageId (is this SES?): "
+		    "the message may have been taken. Possible duplicate!",
+		    s->s.peer, r->status);
+	res->code = r->status;
+	cJSON_Delete(root);
+}
+
+/* Learn from the reply how wrong our clock is. true: worth another try. */
+static bool
+fix_clock(struct ses *s, const struct http_reply *r)
+{
+	const char *date = http_reply_field(r, "Date");
+	int64_t offset;
+	time_t theirs;
+
+	if (date == NULL || clock_parse_http(date, &theirs) < 0)
+		return false;
+	offset = (int64_t)theirs - (int64_t)clock_wall() - s->clock_offset;
+	if (offset > -SKEW_SECONDS && offset < SKEW_SECONDS)
+		return false;
+	s->clock_offset += offset;
+	log_write(s->log, "route=%s reason=\"this machine's clock is wrong by "
+	    "%lld s; corrected for SES\"", s->route->name,
+	    (long long)s->clock_offset);
+	return true;
+}
+
+/* --- one call --- */
+
+struct call {
+	struct ses *s;
+	const struct message *m;
+	char *prefix;			/* request text up to the data */
+	const char *suffix;		/* and behind it */
+	struct measure measure;
+	bool fresh_credentials, fixed_clock, reconnected;
+	bool unreadable;		/* the spool failed while sending */
+};
+
+static int
+write_body(void *ctx, struct stream *stream)
+{
+	struct call *c = ctx;
+	int rc = ses_body(c->prefix, &c->m->spool, c->suffix, to_stream, stream);
+
+	if (rc == -2) {
+		c->unreadable = true;
+		return stream_fail(stream, CAUSE_LOCAL,
+		    "the stored message cannot be read");
+	}
+	return rc;
+}
+
+/* The fields in the order in which they are sent; all but the last are signed. */
+static int
+exchange(struct call *c, struct http_reply *reply)
+{
+	struct ses *s = c->s;
+	time_t when = (time_t)((int64_t)clock_wall() + s->clock_offset);
+	char date[CLOCK_AMZ_SIZE], path[sizeof s->url.path + sizeof target];
+	struct buf authorization = { 0 };
+	struct http_field fields[6] = {
+		{ "Host", s->host_field },
+		{ "Content-Type", "application/json" },
+		{ "X-Amz-Date", date }
+	};
+	size_t n = 3, base = strlen(s->url.path);
+	struct sigv4_request sign = { .method = "POST", .path = path,
+		.query = "", .fields = fields, .region = s->region,
+		.service = "ses", .when = when };
+	struct http_request req = { .method = "POST", .target = path,
+		.fields = fields, .body_size = c->measure.size,
+		.body = write_body, .ctx = c,
+		.write_seconds = capped(s, WRITE_SECONDS),
+		.reply_seconds = capped(s, REPLY_SECONDS) };
+	int rc = -1;
+
+	while (base > 0 && s->url.path[base - 1] == '/')
+		base--;
+	snprintf(path, sizeof path, "%.*s%s", (int)base, s->url.path, target);
+	clock_amz(date, when);
+	if (s->credentials.session_token)
+		fields[n++] = (struct http_field){ "X-Amz-Security-Token",
+			s->credentials.session_token };
+	sign.nfields = n;
+	sha256_final(&c->measure.hash, sign.payload);
+	if (sigv4_authorization(&sign, &s->credentials, &authorization) < 0)
+		stream_fail(&s->s, CAUSE_LOCAL, "out of memory");
+	else {
+		fields[n++] = (struct http_field){ "Authorization",
+			authorization.p };
+		fields[n++] = (struct http_field){ "User-Agent",
+			"sendroute/" VERSION };
+		req.nfields = n;
+		log_trace(s->log, "> POST https://%s%s (%" PRIu64 " bytes)",
+		    s->host_field, path, req.body_size);
+		rc = http_exchange(&s->s, &req, reply);
+	}
+	buf_wipe(&authorization);
+	return rc;
+}
+
+/* The exchange failed: was the message taken, or is it worth another try? */
+static bool
+broken_off(struct call *c, const struct http_reply *reply, bool reused,
+    struct result *res)
+{
+	const struct result *err = &c->s->s.err;
+
+	if (reply->sent_whole && !c->unreadable) {
+		result_ambiguous(res, "%s, after the whole message was sent: it "
+		    "may have been taken. Possible duplicate!", err->text);
+		return false;
+	}
+	result_set(res, OUT_TEMP, err->cause, "%s (sending to SES)", err->text);
+	/* A kept connection may have died since its last call. */
+	if (c->unreadable || !reused || c->reconnected || reply->began)
+		return false;
+	c->reconnected = true;
+	return true;
+}
+
+/* true: the cause was mended, try again. */
+static bool
+mended(struct call *c, enum ses_remedy remedy, const struct http_reply *reply,
+    struct result *res)
+{
+	struct ses *s = c->s;
+
+	if (remedy == SES_FIX_CLOCK && !c->fixed_clock) {
+		c->fixed_clock = true;
+		return fix_clock(s, reply);
+	}
+	if (remedy == SES_NEW_CREDENTIALS && !c->fresh_credentials) {
+		c->fresh_credentials = true;
+		credentials_free(&s->credentials);
+		s->ready = false;
+		return prepare(s, res) == 0;
+	}
+	return false;
+}
+
+/* One HTTP exchange and its judgement. true: try again. */
+static bool
+attempt(struct call *c, struct result *res, enum ses_remedy *remedy)
+{
+	struct ses *s = c->s;
+	struct http_reply reply = { 0 };
+	bool again, reused = s->connected && s->used;
+
+	*remedy = SES_FINAL;
+	if (connect_endpoint(s, res) < 0) {
+		disconnect(s);
+		return false;
+	}
+	s->used = true;
+	if (exchange(c, &reply) < 0)
+		again = broken_off(c, &reply, reused, res);
+	else if (reply.status / 100 == 2) {
+		log_trace(s->log, "< %d", reply.status);
+		judge_success(s, &reply, res);
+		again = false;
+	} else {
+		*remedy = judge_error(&reply, res);
+		log_trace(s->log, "< %s", res->text);
+		again = mended(c, *remedy, &reply, res);
+	}
+	if (s->s.failed || !reply.keep_alive)
+		disconnect(s);
+	http_reply_free(&reply);
+	return again;
+}
+
+/* One SendEmail for n recipients. */
+static enum ses_remedy
+send_email(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
+    size_t n, struct result *res)
+{
+	static const char mark[] = "\"Data\":\"" DATA_MARK "\"";
+	struct call c = { .s = s, .m = m };
+	enum ses_remedy remedy = SES_FINAL;
+	char *data;
+
+	c.prefix = request_text(s, m, rcpts, n);
+	data = c.prefix ? strstr(c.prefix, mark) : NULL;
+	if (data == NULL) {
+		result_set(res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
+		goto done;
+	}
+	data += sizeof mark - 1 - sizeof DATA_MARK;
+	*data = '\0';
+	c.suffix = data + 1;
+	sha256_init(&c.measure.hash);
+	if (ses_body(c.prefix, &m->spool, c.suffix, to_measure,
+	    &c.measure) != 0) {
+		result_set(res, OUT_TEMP, CAUSE_LOCAL,
+		    "the stored message cannot be read");
+		goto done;
+	}
+	while (attempt(&c, res, &remedy))
+		continue;
+done:
+	cJSON_free(c.prefix);
+	return remedy;
+}
+
+/* A batch; on a BadRequest each half by itself, down to single recipients. */
+static void
+send_batch(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
+    size_t n)
+{
+	struct result res = { 0 };
+	size_t i;
+
+	if (send_email(s, m, rcpts, n, &res) == SES_BISECT && n > 1) {
+		send_batch(s, m, rcpts, n / 2);
+		send_batch(s, m, rcpts + n / 2, n - n / 2);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		rcpts[i]->res = res;
+}
+
+const char *
+ses_library(void)
+{
+	static const char name[] = "cJSON " XSTR(CJSON_VERSION_MAJOR) "."
+	    XSTR(CJSON_VERSION_MINOR) "." XSTR(CJSON_VERSION_PATCH);
+
+	return name;
+}
+
+static bool
+too_large(const struct message *m, struct result *res)
+{
+	if (BASE64_SIZE((uint64_t)m->spool.size) <= SES_ENCODED_MAX)
+		return false;
+	result_set(res, OUT_PERM, CAUSE_CONTENT, "SES: the message is too large: "
+	    "%lld bytes, SES takes %d", (long long)m->spool.size,
+	    SES_ENCODED_MAX / 4 * 3);
+	result_set_enhanced(res, "5.3.4");
+	return true;
+}
+
+void
+ses_deliver(struct ses *s, const struct message *m,
+    struct rcpt *const *rcpts, size_t n)
+{
+	struct result res = { 0 };
+	size_t i, k;
+
+	if (too_large(m, &res) || prepare(s, &res) < 0) {
+		for (i = 0; i < n; i++)
+			rcpts[i]->res = res;
+		return;
+	}
+	for (i = 0; i < n; i += k) {
+		k = n - i < SES_RCPTS_MAX ? n - i : SES_RCPTS_MAX;
+		send_batch(s, m, rcpts + i, k);
+		res = rcpts[i]->res;
+		/* What keeps this call from SES keeps the next ones too. */
+		if (res.outcome == OUT_TEMP && res.certainly_not_taken)
+			break;
+	}
+	for (; i < n; i++)
+		rcpts[i]->res = res;
+}

@@ -1,0 +1,60 @@
+/*
+ * Delivery through the Amazon SES API v2 (AWS: "SendEmail", raw content), signed
+ * with Signature Version 4 over our own HTTP/1.1 client.
+ */
+#ifndef SENDROUTE_SES_H
+#define SENDROUTE_SES_H
+
+#include "lib/aws/credentials.h"
+#include "lib/base/log.h"
+#include "lib/config/config.h"
+#include "lib/mail/message.h"
+#include "lib/net/stream.h"
+
+enum {
+	SES_RCPTS_MAX = 50,			/* To+Cc+Bcc of one call */
+	SES_ENCODED_MAX = 40 * 1024 * 1024	/* message after base64 */
+};
+
+/* A connection to the endpoint of one route, good for one call after another. */
+struct ses;
+
+/*
+ * ses_open(r, c, env, log): nothing is connected yet; all must outlive it. env
+ * looks up the environment, NULL with set-id privilege. NULL: no memory.
+ * ses_close(s): NULL is fine.
+ */
+struct ses *ses_open(const struct route *r, const struct config *c,
+    env_lookup env, struct log *log);
+void ses_close(struct ses *s);
+
+/* ses_adopt(s, stream): as smtp_adopt; for the tests. */
+void ses_adopt(struct ses *s, struct stream *stream);
+
+/*
+ * ses_deliver(s, m, rcpts, n): hand m to SES for the n recipients, 50 a call; a
+ * BadRequest is bisected. Fills every rcpts[i]->res.
+ */
+void ses_deliver(struct ses *s, const struct message *m,
+    struct rcpt *const *rcpts, size_t n);
+
+/*
+ * ses_body(prefix, spool, suffix, sink, ctx): the one generator of the request's
+ * body: prefix, base64 of the spool, suffix. 0; what sink returned if not 0; or
+ * -2 when the spool cannot be read.
+ */
+int ses_body(const char *prefix, const struct spool *spool, const char *suffix,
+    int (*sink)(void *ctx, const void *data, size_t n), void *ctx);
+
+/*
+ * ses_judge(status, code, text, sent_whole, res): what an error reply means
+ * (PROTOCOLS A; AWS: "Common errors", "SendEmail: Errors").
+ */
+enum ses_remedy { SES_FINAL, SES_BISECT, SES_NEW_CREDENTIALS, SES_FIX_CLOCK };
+enum ses_remedy ses_judge(int status, const char *code, const char *text,
+    bool sent_whole, struct result *res);
+
+/* ses_library(): name and version of the JSON library, for --version. */
+const char *ses_library(void);
+
+#endif

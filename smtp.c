@@ -1,0 +1,925 @@
+#include "smtp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bearssl-glue.h"
+#include "lib/base/base64.h"
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/mail/spool.h"
+#include "lib/net/dial.h"
+
+enum {
+	/* RFC 5321 section 4.5.3.2, in seconds. */
+	GREETING_SECONDS = 300, MAIL_SECONDS = 300, RCPT_SECONDS = 300,
+	DATA_SECONDS = 120, BLOCK_SECONDS = 180, DOT_SECONDS = 600,
+	QUIT_SECONDS = 5, REASON_SECONDS = 2,
+	SESSION_SECONDS = 1800, SESSION_STEPS = 10,
+
+	LINE_SIZE = 2048,		/* of a reply; RFC 5321 asks for 512 */
+	REPLY_LINES = 128, REPLY_BYTES = 65536,
+	COMMAND_MAX = 510,		/* without CRLF */
+	WINDOW = 100,			/* commands sent ahead of their replies */
+	BLOCK = 16384			/* of the spool */
+};
+
+enum { MECH_PLAIN = 1, MECH_LOGIN = 2 };
+
+/* What the last EHLO offered. */
+struct offer {
+	bool starttls, pipelining, eightbit, size, auth;
+	uint64_t size_limit;		/* 0: none given */
+	unsigned mechs;
+	char mech_names[120];
+};
+
+struct smtp {
+	const struct route *route;
+	const struct config *config;
+	struct log *log;
+	struct stream s;
+	bool connected, ready;		/* stream open; MAIL may follow */
+	struct offer offer;
+	struct result res;		/* why it is not ready */
+};
+
+struct reply {
+	int code;
+	char text[400];			/* behind the code, lines joined by ' ' */
+};
+
+/* --- steps and replies --- */
+
+static void
+step(struct smtp *c, int64_t seconds)
+{
+	int64_t most = c->config->timeout;
+
+	stream_step(&c->s, most > 0 && most < seconds ? most : seconds);
+}
+
+static int
+stream_failed(struct smtp *c, const char *doing)
+{
+	enum cause cause = c->s.err.cause;
+
+	result_set(&c->res, OUT_TEMP, cause, "%s (%s)", c->s.err.text, doing);
+	c->ready = false;
+	return -1;
+}
+
+static int
+refused(struct smtp *c, enum cause cause, const char *doing,
+    const struct reply *r)
+{
+	result_set(&c->res, OUT_TEMP, cause, "%s: %s: %d %s", c->s.peer, doing,
+	    r->code, r->text);
+	c->res.code = r->code;
+	result_set_enhanced(&c->res, r->text);
+	c->ready = false;
+	return -1;
+}
+
+/* The code of a reply line, or -1 when it is none (RFC 5321 section 4.2). */
+static int
+reply_code(const char *line, ssize_t n)
+{
+	int i, code = 0;
+
+	if (n < 3)
+		return -1;
+	for (i = 0; i < 3; i++) {
+		if (line[i] < '0' || line[i] > '9')
+			return -1;
+		code = code * 10 + (line[i] - '0');
+	}
+	if (code < 200 || code > 599 ||
+	    (n > 3 && line[3] != ' ' && line[3] != '-'))
+		return -1;
+	return code;
+}
+
+static void
+join(struct reply *r, const char *text)
+{
+	size_t len = strlen(r->text);
+
+	snprintf(r->text + len, sizeof r->text - len, "%s%s",
+	    len > 0 && *text ? " " : "", text);
+}
+
+/*
+ * Read a whole reply. each, when not NULL, sees every line's text. 0, or -1
+ * with the reason in the stream.
+ */
+static int
+read_reply(struct smtp *c, struct reply *r,
+    void (*each)(struct smtp *c, const char *text))
+{
+	char line[LINE_SIZE];
+	ssize_t n, total = 0;
+	int lines = 0, code;
+
+	memset(r, 0, sizeof *r);
+	do {
+		n = stream_line(&c->s, line, sizeof line);
+		if (n < 0)
+			return -1;
+		text_clean(line);
+		log_trace(c->log, "< %s", line);
+		total += n;
+		code = reply_code(line, n);
+		if (code < 0 || (r->code != 0 && code != r->code))
+			return stream_fail(&c->s, CAUSE_ROUTE,
+			    "not an SMTP reply: \"%.80s\"", line);
+		if (++lines > REPLY_LINES || total > REPLY_BYTES)
+			return stream_fail(&c->s, CAUSE_ROUTE,
+			    "an SMTP reply without end");
+		r->code = code;
+		join(r, n > 4 ? line + 4 : "");
+		if (each)
+			each(c, n > 4 ? line + 4 : "");
+	} while (n > 3 && line[3] == '-');
+	return 0;
+}
+
+/* Send a command; shown is what the trace may tell of it. */
+static int
+send_command(struct smtp *c, const char *command, const char *shown)
+{
+	log_trace(c->log, "> %s", shown);
+	return stream_puts(&c->s, command) < 0 ||
+	    stream_puts(&c->s, "\r\n") < 0 ? -1 : 0;
+}
+
+/* One command and its reply. 0, or -1 after stream_failed(). */
+static int
+command(struct smtp *c, const char *text, struct reply *r, const char *doing)
+{
+	step(c, MAIL_SECONDS);
+	if (send_command(c, text, text) < 0 || read_reply(c, r, NULL) < 0)
+		return stream_failed(c, doing);
+	return 0;
+}
+
+/* --- from connecting to readiness --- */
+
+static unsigned
+mechanism(const char *name, size_t n)
+{
+	if (n == 5 && mem_iequal(name, "PLAIN", 5))
+		return MECH_PLAIN;
+	if (n == 5 && mem_iequal(name, "LOGIN", 5))
+		return MECH_LOGIN;
+	return 0;
+}
+
+static void
+note_mechanisms(struct offer *o, const char *list)
+{
+	size_t n;
+
+	snprintf(o->mech_names, sizeof o->mech_names, "%s", list);
+	while (*list) {
+		list += strspn(list, " =");
+		n = strcspn(list, " =");
+		o->mechs |= mechanism(list, n);
+		list += n;
+	}
+}
+
+/* One line of the reply to EHLO. */
+static void
+note_extension(struct smtp *c, const char *text)
+{
+	struct offer *o = &c->offer;
+
+	if (str_iequal(text, "STARTTLS"))
+		o->starttls = true;
+	else if (str_iequal(text, "PIPELINING"))
+		o->pipelining = true;
+	else if (str_iequal(text, "8BITMIME"))
+		o->eightbit = true;
+	else if (str_iequal(text, "SIZE"))
+		o->size = true;
+	else if (str_istarts(text, "SIZE ")) {
+		o->size = true;
+		number_parse(text + 5, 0, UINT64_MAX, &o->size_limit);
+	} else if (str_istarts(text, "AUTH ") || str_istarts(text, "AUTH=")) {
+		o->auth = true;
+		note_mechanisms(o, text + 5);
+	}
+}
+
+static int
+say_hello(struct smtp *c)
+{
+	char line[300];
+	struct reply r;
+
+	memset(&c->offer, 0, sizeof c->offer);
+	snprintf(line, sizeof line, "EHLO %.255s", c->config->hostname);
+	step(c, GREETING_SECONDS);
+	if (send_command(c, line, line) < 0 ||
+	    read_reply(c, &r, note_extension) < 0)
+		return stream_failed(c, "EHLO");
+	if (r.code / 100 == 2)
+		return 0;
+	memset(&c->offer, 0, sizeof c->offer);
+	/* An old server: fine as long as neither TLS nor AUTH is wanted. */
+	if (r.code / 100 != 5 || c->route->tls == TLS_STARTTLS ||
+	    c->route->user)
+		return refused(c, CAUSE_ROUTE, "EHLO refused", &r);
+	snprintf(line, sizeof line, "HELO %.255s", c->config->hostname);
+	if (command(c, line, &r, "HELO") < 0)
+		return -1;
+	return r.code / 100 == 2 ? 0 :
+	    refused(c, CAUSE_ROUTE, "HELO refused", &r);
+}
+
+static int
+start_tls(struct smtp *c)
+{
+	struct tls_params p = { .host = c->route->host,
+		.ca_file = c->route->ca_file,
+		.pins = (const unsigned char (*)[SHA256_SIZE])c->route->pins,
+		.npins = c->route->npins };
+
+	if (tls_start(&c->s, &p, c->log) < 0)
+		return stream_failed(c, "TLS handshake");
+	return 0;
+}
+
+static int
+upgrade(struct smtp *c)
+{
+	struct reply r;
+
+	if (!c->offer.starttls) {
+		result_set(&c->res, OUT_TEMP, CAUSE_OPERATOR, "%s: the server "
+		    "does not offer STARTTLS, and nothing is sent in clear text "
+		    "(wrong port, or `tls implicit`?)", c->s.peer);
+		return -1;
+	}
+	if (command(c, "STARTTLS", &r, "STARTTLS") < 0)
+		return -1;
+	if (r.code != 220)
+		return refused(c, CAUSE_ROUTE, "STARTTLS refused", &r);
+	/* Everything said before the handshake is forgotten (RFC 3207). */
+	if (start_tls(c) < 0)
+		return -1;
+	return say_hello(c);
+}
+
+/* Send base64 of data as a line of its own, wiping every copy. */
+static int
+send_secret(struct smtp *c, const char *prefix, const void *data, size_t n)
+{
+	char *line = malloc(strlen(prefix) + BASE64_SIZE(n) + 1);
+	char shown[32];
+	size_t len = strlen(prefix);
+	int rc;
+
+	if (line == NULL)
+		return stream_fail(&c->s, CAUSE_LOCAL, "out of memory");
+	memcpy(line, prefix, len);
+	line[len + base64_encode(line + len, data, n)] = '\0';
+	snprintf(shown, sizeof shown, "%s***", prefix);
+	rc = send_command(c, line, shown);
+	str_wipe_free(line);
+	return rc;
+}
+
+/* RFC 4616: one message, sent along with AUTH when the line stays short. */
+static int
+auth_plain(struct smtp *c, const char *password, struct reply *r)
+{
+	struct buf b = { 0 };
+	bool initial;
+	int rc = -1;
+
+	buf_addc(&b, '\0');
+	buf_adds(&b, c->route->user);
+	buf_addc(&b, '\0');
+	buf_adds(&b, password);
+	if (b.failed) {
+		stream_fail(&c->s, CAUSE_LOCAL, "out of memory");
+		goto wipe;
+	}
+	initial = sizeof "AUTH PLAIN " - 1 + BASE64_SIZE(b.len) <= COMMAND_MAX;
+	if (!initial) {
+		if (send_command(c, "AUTH PLAIN", "AUTH PLAIN") < 0 ||
+		    read_reply(c, r, NULL) < 0)
+			goto wipe;
+		if (r->code != 334) {
+			rc = 0;
+			goto wipe;
+		}
+	}
+	if (send_secret(c, initial ? "AUTH PLAIN " : "", b.p, b.len) == 0)
+		rc = read_reply(c, r, NULL);
+wipe:
+	buf_wipe(&b);
+	return rc;
+}
+
+static int
+auth_login(struct smtp *c, const char *password, struct reply *r)
+{
+	if (send_command(c, "AUTH LOGIN", "AUTH LOGIN") < 0 ||
+	    read_reply(c, r, NULL) < 0)
+		return -1;
+	if (r->code != 334)
+		return 0;
+	if (send_secret(c, "", c->route->user, strlen(c->route->user)) < 0 ||
+	    read_reply(c, r, NULL) < 0)
+		return -1;
+	if (r->code != 334)
+		return 0;
+	if (send_secret(c, "", password, strlen(password)) < 0)
+		return -1;
+	return read_reply(c, r, NULL);
+}
+
+/* The strongest mechanism that both sides know; 0 after filling c->res. */
+static unsigned
+choose_mechanism(struct smtp *c)
+{
+	static const unsigned asked[] = {
+		[AUTH_AUTO] = MECH_PLAIN | MECH_LOGIN, [AUTH_PLAIN] = MECH_PLAIN,
+		[AUTH_LOGIN] = MECH_LOGIN, [AUTH_OFF] = 0
+	};
+	unsigned both = c->offer.mechs & asked[c->route->auth];
+
+	if (both & MECH_PLAIN)
+		return MECH_PLAIN;
+	if (both & MECH_LOGIN)
+		return MECH_LOGIN;
+	result_set(&c->res, OUT_TEMP, CAUSE_OPERATOR, "%s: no AUTH mechanism in "
+	    "common (the server offers: %s)", c->s.peer,
+	    c->offer.auth ? c->offer.mech_names : "none");
+	return 0;
+}
+
+static int
+log_in(struct smtp *c, const char *password)
+{
+	unsigned mech = choose_mechanism(c);
+	struct reply r;
+	int rc;
+
+	if (mech == 0)
+		return -1;
+	step(c, MAIL_SECONDS);
+	rc = mech == MECH_PLAIN ? auth_plain(c, password, &r) :
+	    auth_login(c, password, &r);
+	if (rc < 0)
+		return stream_failed(c, "AUTH");
+	if (r.code == 235)
+		return 0;
+	if (r.code == 334) {
+		/* One challenge too many: give up properly (RFC 4954). */
+		if (command(c, "*", &r, "AUTH") < 0)
+			return -1;
+	}
+	if (r.code / 100 == 4)
+		return refused(c, CAUSE_ROUTE, "AUTH deferred", &r);
+	return refused(c, CAUSE_OPERATOR, "AUTH refused (check `user` and the "
+	    "password)", &r);
+}
+
+static int
+greeting(struct smtp *c)
+{
+	struct reply r;
+
+	step(c, GREETING_SECONDS);
+	if (read_reply(c, &r, NULL) < 0)
+		return stream_failed(c, "waiting for the greeting");
+	if (r.code / 100 != 2)
+		return refused(c, CAUSE_ROUTE, "greeting", &r);
+	return 0;
+}
+
+/* Everything between an open stream and the first MAIL. */
+static int
+introduce(struct smtp *c, const char *password)
+{
+	if (c->route->tls == TLS_IMPLICIT && start_tls(c) < 0)
+		return -1;
+	if (greeting(c) < 0 || say_hello(c) < 0)
+		return -1;
+	if (c->route->tls == TLS_STARTTLS && upgrade(c) < 0)
+		return -1;
+	return password ? log_in(c, password) : 0;
+}
+
+static void
+limit_session(struct smtp *c)
+{
+	int64_t most = c->config->timeout * SESSION_STEPS;
+
+	if (most <= 0 || most > SESSION_SECONDS)
+		most = SESSION_SECONDS;
+	c->s.session_end = clock_ms() + most * 1000;
+}
+
+static int
+connect_relay(struct smtp *c)
+{
+	int64_t seconds = c->config->timeout > 0 ? c->config->timeout :
+	    GREETING_SECONDS;
+	char *password = NULL;
+	int rc;
+
+	if (c->route->user && c->route->auth != AUTH_OFF) {
+		password = secret_get(&c->route->password, "password", &c->res);
+		if (password == NULL)
+			return -1;
+	}
+	rc = c->connected ? 0 : dial(&c->s, c->route->host, c->route->port,
+	    seconds, c->log, &c->res);
+	if (rc == 0) {
+		c->connected = true;
+		limit_session(c);
+		rc = introduce(c, password);
+	}
+	str_wipe_free(password);
+	c->ready = rc == 0;
+	return rc;
+}
+
+static void
+disconnect(struct smtp *c)
+{
+	if (!c->connected)
+		return;
+	if (!c->s.failed) {
+		stream_step(&c->s, QUIT_SECONDS);
+		send_command(c, "QUIT", "QUIT");
+		stream_flush(&c->s);
+	}
+	stream_close(&c->s);
+	c->connected = c->ready = false;
+}
+
+struct smtp *
+smtp_open(const struct route *r, const struct config *config, struct log *log)
+{
+	struct smtp *c = calloc(1, sizeof *c);
+
+	if (c) {
+		c->route = r;
+		c->config = config;
+		c->log = log;
+		c->s.fd = -1;
+	}
+	return c;
+}
+
+void
+smtp_close(struct smtp *c)
+{
+	if (c)
+		disconnect(c);
+	free(c);
+}
+
+void
+smtp_adopt(struct smtp *c, struct stream *s)
+{
+	c->s = *s;
+	memset(s, 0, sizeof *s);
+	s->fd = -1;
+	c->connected = true;
+}
+
+/* --- one transaction --- */
+
+/* A run of MAIL, RCPT... DATA over a selection of recipients. */
+struct transaction {
+	struct smtp *c;
+	const struct message *m;
+	struct rcpt *const *rcpts;	/* with res.outcome OUT_TEMP, code 0 */
+	size_t n;
+	bool *accepted, *again;		/* per recipient; again: too many */
+	size_t naccepted;
+	bool mail_refused, data_go;	/* data_go: 354 came */
+	struct result res;		/* for whom nothing more exact is known */
+};
+
+/* The peer's verdict as a result: the first digit decides. */
+static void
+judge(struct result *res, const struct smtp *c, enum cause cause,
+    const char *doing, const struct reply *r)
+{
+	enum outcome outcome = OUT_TEMP;
+
+	if (r->code / 100 == 5)
+		outcome = OUT_PERM;
+	else if (r->code / 100 == 2)
+		outcome = OUT_DONE;
+	result_set(res, outcome, cause, "%s: %s%s%d %s", c->s.peer, doing,
+	    *doing ? ": " : "", r->code, r->text);
+	res->code = r->code;
+	result_set_enhanced(res, r->text);
+}
+
+/* SES's SMTP service words an operator's error as a permanent one. */
+static bool
+is_operators(const struct reply *r)
+{
+	return strstr(r->text, "ddress is not verified") ||
+	    strstr(r->text, "ending paused") ||
+	    strstr(r->text, "Access denied");
+}
+
+/* Codes to MAIL and RCPT that ask for AUTH: ours to mend, not the mail's. */
+static bool
+wants_auth(const struct reply *r)
+{
+	return r->code == 530 || r->code == 534 || r->code == 535 ||
+	    r->code == 538;
+}
+
+static int
+send_mail(struct transaction *t)
+{
+	const struct smtp *c = t->c;
+	struct buf b = { 0 };
+	int rc;
+
+	buf_addf(&b, "MAIL FROM:<%s>", t->m->env.from);
+	if (c->offer.size)
+		buf_addf(&b, " SIZE=%lld", (long long)t->m->spool.size);
+	if (c->offer.eightbit && t->m->spool.has_8bit)
+		buf_adds(&b, " BODY=8BITMIME");
+	rc = b.failed ? stream_fail(&t->c->s, CAUSE_LOCAL, "out of memory") :
+	    send_command(t->c, b.p, b.p);
+	buf_free(&b);
+	return rc;
+}
+
+static int
+send_rcpt(struct transaction *t, size_t i)
+{
+	struct buf b = { 0 };
+	int rc;
+
+	buf_addf(&b, "RCPT TO:<%s>", t->rcpts[i]->addr);
+	rc = b.failed ? stream_fail(&t->c->s, CAUSE_LOCAL, "out of memory") :
+	    send_command(t->c, b.p, b.p);
+	buf_free(&b);
+	return rc;
+}
+
+static void
+mail_reply(struct transaction *t, const struct reply *r)
+{
+	enum cause cause = CAUSE_ROUTE;
+
+	if (r->code / 100 == 2)
+		return;
+	t->mail_refused = true;
+	/* Too large (RFC 1870) is the message's, the rest the route's. */
+	if (r->code == 552 || strncmp(r->text, "5.3.4", 5) == 0)
+		cause = CAUSE_CONTENT;
+	judge(&t->res, t->c, cause, "MAIL refused", r);
+	if (wants_auth(r) || is_operators(r)) {
+		t->res.outcome = OUT_TEMP;
+		t->res.cause = CAUSE_OPERATOR;
+	} else if (r->code / 100 < 4)
+		t->res.outcome = OUT_TEMP;
+}
+
+/* RFC 5321 section 4.5.3.1.10: 552 to RCPT means 452, too many recipients. */
+static bool
+is_too_many(const struct reply *r)
+{
+	return r->code == 452 || r->code == 552;
+}
+
+static void
+rcpt_reply(struct transaction *t, size_t i, const struct reply *r)
+{
+	struct result *res = &t->rcpts[i]->res;
+
+	if (t->mail_refused)
+		return;
+	if (r->code / 100 == 2) {
+		t->accepted[i] = true;
+		t->naccepted++;
+		return;
+	}
+	judge(res, t->c, CAUSE_RCPT, "recipient refused", r);
+	if (is_too_many(r)) {
+		t->again[i] = true;
+		res->outcome = OUT_TEMP;
+	} else if (wants_auth(r) || is_operators(r)) {
+		res->outcome = OUT_TEMP;
+		res->cause = CAUSE_OPERATOR;
+	}
+}
+
+/* Apply the common result to whom no more exact one was given. */
+static void
+settle(struct transaction *t, const struct result *res)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->accepted[i] || t->rcpts[i]->res.text[0] == '\0')
+			t->rcpts[i]->res = *res;
+}
+
+/* The reply to command i: 0 is MAIL, 1..n RCPT, n+1 DATA. */
+static int
+take_reply(struct transaction *t, size_t i)
+{
+	struct reply r;
+
+	step(t->c, i == 0 ? MAIL_SECONDS : i <= t->n ? RCPT_SECONDS :
+	    DATA_SECONDS);
+	if (read_reply(t->c, &r, NULL) < 0)
+		return -1;
+	if (r.code == 421)
+		t->c->ready = false;
+	if (i == 0)
+		mail_reply(t, &r);
+	else if (i <= t->n)
+		rcpt_reply(t, i - 1, &r);
+	else if (r.code == 354)
+		t->data_go = true;
+	else if (t->naccepted > 0) {
+		judge(&t->res, t->c, CAUSE_CONTENT, "DATA refused", &r);
+		if (t->res.outcome == OUT_DONE || wants_auth(&r))
+			t->res.outcome = OUT_TEMP;
+	}
+	return 0;
+}
+
+static int
+send_nth(struct transaction *t, size_t i)
+{
+	if (i == 0)
+		return send_mail(t);
+	if (i <= t->n)
+		return send_rcpt(t, i - 1);
+	return send_command(t->c, "DATA", "DATA");
+}
+
+/* Is there still a point in sending command i? Only known without pipelining. */
+static bool
+pointless(const struct transaction *t, size_t i, size_t replies)
+{
+	if (!t->c->ready)
+		return true;
+	if (replies > 0 && t->mail_refused)
+		return true;
+	return i == t->n + 1 && replies == i && t->naccepted == 0;
+}
+
+/*
+ * MAIL, RCPT... and DATA, in as few flights as the peer allows. 0, or -1 when the
+ * stream failed.
+ */
+static int
+send_envelope(struct transaction *t)
+{
+	size_t sent = 0, got = 0, total = t->n + 2;
+	size_t ahead = t->c->offer.pipelining ? WINDOW : 1;
+
+	step(t->c, MAIL_SECONDS);
+	while (sent < total && !pointless(t, sent, got)) {
+		if (send_nth(t, sent++) < 0)
+			return -1;
+		if (sent - got >= ahead && take_reply(t, got++) < 0)
+			return -1;
+	}
+	while (got < sent)
+		if (take_reply(t, got++) < 0)
+			return -1;
+	return 0;
+}
+
+/* Write a block of whole CRLF text, a dot put before a line that begins so. */
+static int
+write_stuffed(struct smtp *c, const char *p, size_t n, bool *line_start)
+{
+	const char *lf;
+	size_t k;
+
+	while (n > 0) {
+		if (*line_start && *p == '.' && stream_write(&c->s, ".", 1) < 0)
+			return -1;
+		lf = memchr(p, '\n', n);
+		k = lf ? (size_t)(lf - p) + 1 : n;
+		*line_start = lf != NULL;
+		if (stream_write(&c->s, p, k) < 0)
+			return -1;
+		p += k;
+		n -= k;
+	}
+	return 0;
+}
+
+/* The message up to, and without, the final dot. 0; -1 stream, -2 spool. */
+static int
+send_text(struct transaction *t)
+{
+	struct smtp *c = t->c;
+	char *block = malloc(BLOCK);
+	bool line_start = true;
+	off_t at = 0;
+	ssize_t n;
+	int rc = 0;
+
+	if (block == NULL)
+		return -2;
+	while (rc == 0 && (n = spool_read(&t->m->spool, block, BLOCK, at)) != 0) {
+		if (n < 0) {
+			rc = -2;
+			break;
+		}
+		step(c, BLOCK_SECONDS);
+		rc = t->m->spool.has_dot_line ?
+		    write_stuffed(c, block, (size_t)n, &line_start) :
+		    stream_write(&c->s, block, (size_t)n);
+		at += n;
+	}
+	free(block);
+	return rc;
+}
+
+/* The stream failed while the text was sent: did the peer say why? */
+static void
+broken_off(struct transaction *t)
+{
+	struct smtp *c = t->c;
+	struct reply r;
+
+	stream_failed(c, "sending the message");
+	t->res = c->res;
+	stream_revive(&c->s, REASON_SECONDS);
+	if (read_reply(c, &r, NULL) == 0 && r.code >= 400)
+		judge(&t->res, c, CAUSE_CONTENT, "message refused", &r);
+	c->s.failed = true;
+	c->ready = false;
+}
+
+static void
+final_reply(struct transaction *t)
+{
+	struct smtp *c = t->c;
+	struct reply r;
+
+	/* From here on the peer may have the whole message. */
+	step(c, DOT_SECONDS);
+	log_trace(c->log, "> (%lld bytes of message)",
+	    (long long)t->m->spool.size);
+	if (stream_write(&c->s, ".\r\n", 3) < 0 || read_reply(c, &r, NULL) < 0) {
+		result_ambiguous(&t->res, "%s, after the whole message was sent: "
+		    "it may have been taken. Possible duplicate!",
+		    c->s.err.text);
+		c->ready = false;
+		return;
+	}
+	judge(&t->res, c, CAUSE_CONTENT, r.code / 100 == 2 ? "" :
+	    "message refused", &r);
+	if (t->res.outcome == OUT_PERM && is_operators(&r)) {
+		t->res.outcome = OUT_TEMP;
+		t->res.cause = CAUSE_OPERATOR;
+	}
+	if (r.code == 421)
+		c->ready = false;
+}
+
+static void
+send_message(struct transaction *t)
+{
+	struct smtp *c = t->c;
+
+	switch (send_text(t)) {
+	case 0:
+		final_reply(t);
+		return;
+	case -1:
+		broken_off(t);
+		return;
+	default:
+		/* Cutting the connection is the only way to say "never mind". */
+		result_set(&t->res, OUT_TEMP, CAUSE_LOCAL,
+		    "the stored message cannot be read");
+		stream_fail(&c->s, CAUSE_LOCAL, "given up");
+		c->ready = false;
+	}
+}
+
+/* DATA was accepted although nobody is to get anything: send nothing. */
+static void
+send_nothing(struct transaction *t)
+{
+	struct reply r;
+
+	step(t->c, DATA_SECONDS);
+	if (stream_puts(&t->c->s, ".\r\n") < 0 ||
+	    read_reply(t->c, &r, NULL) < 0)
+		t->c->ready = false;
+}
+
+static void
+run(struct transaction *t)
+{
+	struct smtp *c = t->c;
+	struct reply r;
+
+	result_set(&t->res, OUT_TEMP, CAUSE_ROUTE, "%s: the server closes the "
+	    "session", c->s.peer);
+	if (send_envelope(t) < 0) {
+		stream_failed(c, "sending the envelope");
+		t->res = c->res;
+	} else if (t->data_go && t->naccepted > 0)
+		send_message(t);
+	else if (t->data_go)
+		send_nothing(t);
+	settle(t, &t->res);
+	/* A transaction that ended without its dot must not linger. */
+	if (c->ready && !t->data_go && command(c, "RSET", &r, "RSET") == 0 &&
+	    r.code / 100 != 2)
+		c->ready = false;
+}
+
+/* Run one transaction; pending is cut down to those it should be tried for again. */
+static void
+transact(struct smtp *c, const struct message *m, struct rcpt **pending,
+    size_t *n)
+{
+	struct transaction t = { .c = c, .m = m, .rcpts = pending, .n = *n };
+	size_t i, left = 0;
+
+	t.accepted = calloc(*n, 2 * sizeof *t.accepted);
+	if (t.accepted == NULL) {
+		result_set(&t.res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
+		for (i = 0; i < *n; i++)
+			pending[i]->res = t.res;
+		*n = 0;
+		return;
+	}
+	t.again = t.accepted + *n;
+	run(&t);
+	for (i = 0; i < *n; i++)
+		if (t.again[i] && t.naccepted > 0)
+			pending[left++] = pending[i];
+	*n = left;
+	free(t.accepted);
+}
+
+static void
+set_all(struct rcpt *const *rcpts, size_t n, const struct result *res)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		rcpts[i]->res = *res;
+}
+
+/* RFC 1870: what is larger than the peer takes need not be sent at all. */
+static bool
+too_large(const struct smtp *c, const struct message *m, struct result *res)
+{
+	if (c->offer.size_limit == 0 ||
+	    (uint64_t)m->spool.size <= c->offer.size_limit)
+		return false;
+	result_set(res, OUT_PERM, CAUSE_CONTENT, "%s: the message is too large: "
+	    "%lld bytes, the server takes %llu", c->s.peer,
+	    (long long)m->spool.size, (unsigned long long)c->offer.size_limit);
+	result_set_enhanced(res, "5.3.4");
+	return true;
+}
+
+void
+smtp_deliver(struct smtp *c, const struct message *m,
+    struct rcpt *const *rcpts, size_t n)
+{
+	struct rcpt **pending = malloc((n > 0 ? n : 1) * sizeof *pending);
+	struct result res = { 0 };
+	size_t i;
+
+	if (pending == NULL)
+		result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
+	else if (!c->ready && connect_relay(c) < 0)
+		res = c->res;
+	else
+		too_large(c, m, &res);
+	set_all(rcpts, n, &res);
+	if (res.text[0] == '\0') {
+		memcpy(pending, rcpts, n * sizeof *pending);
+		for (i = n; i > 0 && c->ready; )
+			transact(c, m, pending, &i);
+	}
+	free(pending);
+	if (!c->ready)
+		disconnect(c);
+}

@@ -1,0 +1,39 @@
+/*
+ * Delivery through an SMTP relay (RFC 5321; STARTTLS RFC 3207, AUTH RFC 4954,
+ * PIPELINING RFC 2920, SIZE RFC 1870, 8BITMIME RFC 6152, enhanced status codes
+ * RFC 2034).
+ */
+#ifndef SENDROUTE_SMTP_H
+#define SENDROUTE_SMTP_H
+
+#include "lib/base/log.h"
+#include "lib/config/config.h"
+#include "lib/mail/message.h"
+#include "lib/net/stream.h"
+
+/* A connection to the relay of one route, good for one message after another. */
+struct smtp;
+
+/*
+ * smtp_open(r, c, log): nothing is connected yet. r, c and log must outlive it.
+ * NULL: no memory. smtp_close(c): QUIT without waiting; NULL is fine.
+ */
+struct smtp *smtp_open(const struct route *r, const struct config *c,
+    struct log *log);
+void smtp_close(struct smtp *c);
+
+/*
+ * smtp_adopt(c, s): use an open stream, on which the greeting is still to come,
+ * instead of connecting; s is moved. For the tests.
+ */
+void smtp_adopt(struct smtp *c, struct stream *s);
+
+/*
+ * smtp_deliver(c, m, rcpts, n): hand m to the relay for the n recipients;
+ * connects when that is needed. Fills every rcpts[i]->res: there is no other
+ * report.
+ */
+void smtp_deliver(struct smtp *c, const struct message *m,
+    struct rcpt *const *rcpts, size_t n);
+
+#endif

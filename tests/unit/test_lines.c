@@ -1,0 +1,261 @@
+/* The line-end machine: every input in one piece, and in every split in two. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/buf.h"
+#include "lib/mail/lines.h"
+
+static int
+collect(void *ctx, const void *data, size_t n)
+{
+	buf_add(ctx, data, n);
+	return 0;
+}
+
+struct row {
+	enum lone_dot dot;
+	const char *in;
+	size_t n;
+	const char *out;
+};
+
+#define ROW(dot, in, out) { dot, in, sizeof in - 1, out }
+
+static const struct row rows[] = {
+	ROW(DOT_IS_DATA, "", ""),
+	ROW(DOT_IS_DATA, "a", "a\r\n"),
+	ROW(DOT_IS_DATA, "a\n", "a\r\n"),
+	ROW(DOT_IS_DATA, "a\r\n", "a\r\n"),
+	ROW(DOT_IS_DATA, "a\r", "a\r\n"),
+	ROW(DOT_IS_DATA, "a\rb", "a\r\nb\r\n"),
+	ROW(DOT_IS_DATA, "a\r\rb\n", "a\r\n\r\nb\r\n"),
+	ROW(DOT_IS_DATA, "a\n\rb", "a\r\n\r\nb\r\n"),
+	ROW(DOT_IS_DATA, "\n\n", "\r\n\r\n"),
+	ROW(DOT_IS_DATA, "\r\n\r\n", "\r\n\r\n"),
+	ROW(DOT_IS_DATA, "a\r.\n", "a\r\n.\r\n"),
+	ROW(DOT_IS_DATA, "a\r\n.\r\nb", "a\r\n.\r\nb\r\n"),
+	ROW(DOT_IS_DATA, "a\0b\n", "a b\r\n"),
+	ROW(DOT_IS_DATA, "a\r\0\n", "a\r\n \r\n"),
+	ROW(DOT_IS_DATA, "\ta\v\f\x01\n", "\ta\v\f\x01\r\n"),
+	ROW(DOT_IS_DATA, "12345678\n12345678\r\n\xff", "12345678\r\n12345678\r\n"
+	    "\xff\r\n"),
+	/* Not a terminal: a lone dot ends only as the very last line. */
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.\n", "a\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.", "a\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.\r\n", "a\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.\nb\n", "a\r\n.\r\nb\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.\n\n", "a\r\n.\r\n\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.\n.\n", "a\r\n.\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.\n..\n", "a\r\n.\r\n..\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a\n.\n.", "a\r\n.\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, ".\n", ""),
+	ROW(DOT_ENDS_WHEN_LAST, ".", ""),
+	ROW(DOT_ENDS_WHEN_LAST, "..\n", "..\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, ".a\n.\n", ".a\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, "a.\n", "a.\r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, ".\0\n", ". \r\n"),
+	ROW(DOT_ENDS_WHEN_LAST, ".\n\0", ".\r\n \r\n"),
+	/* On a terminal it ends the message, whatever follows. */
+	ROW(DOT_ENDS, "a\n.\nb\n", "a\r\n"),
+	ROW(DOT_ENDS, "a\n.", "a\r\n"),
+	ROW(DOT_ENDS, "a\n..\nb\n.\nc", "a\r\n..\r\nb\r\n"),
+	ROW(DOT_ENDS, ".b\n", ".b\r\n")
+};
+
+static void
+check_row(const struct row *r, size_t cut)
+{
+	struct buf out = { 0 };
+	struct lines l = { .sink = collect, .ctx = &out, .dot = r->dot };
+
+	assert_int_equal(lines_feed(&l, r->in, cut), 0);
+	assert_int_equal(lines_feed(&l, r->in + cut, r->n - cut), 0);
+	assert_int_equal(lines_finish(&l), 0);
+	assert_string_equal(buf_str(&out), r->out);
+	assert_int_equal(out.len, strlen(r->out));
+	buf_free(&out);
+}
+
+static void
+every_row_in_every_split(void **state)
+{
+	size_t i, cut;
+
+	(void)state;
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (cut = 0; cut <= rows[i].n; cut++)
+			check_row(&rows[i], cut);
+}
+
+static void
+notes_what_it_saw(void **state)
+{
+	struct buf out = { 0 };
+	struct lines l = { .sink = collect, .ctx = &out };
+
+	(void)state;
+	lines_feed(&l, "plain text\n", 11);
+	assert_false(l.has_8bit || l.has_dot_line || l.has_nul);
+	lines_feed(&l, "12345678901234567\xc3\xa9\n", 20);
+	assert_true(l.has_8bit);
+	lines_feed(&l, "a.\n.b\n", 6);
+	assert_true(l.has_dot_line);
+	lines_feed(&l, "\0", 1);
+	assert_true(l.has_nul);
+	lines_finish(&l);
+	buf_free(&out);
+}
+
+/* All 256 byte values at each alignment: none is lost but CR, LF and NUL. */
+static void
+keeps_every_byte(void **state)
+{
+	unsigned char in[300], want[300];
+	size_t shift, i;
+
+	(void)state;
+	for (shift = 0; shift < 16; shift++) {
+		struct buf out = { 0 };
+		struct lines l = { .sink = collect, .ctx = &out };
+
+		memset(in, 'x', sizeof in);
+		for (i = 1; i < 256; i++)
+			in[shift + i] = i == '\n' || i == '\r' ? 'x' :
+			    (unsigned char)i;
+		memcpy(want, in, sizeof in);
+		lines_feed(&l, in, sizeof in);
+		assert_int_equal(out.len, sizeof in);
+		assert_memory_equal(out.p, want, sizeof want);
+		buf_free(&out);
+	}
+}
+
+/* Fold a line of n bytes fed in pieces of `step`; undo it and compare. */
+static void
+check_fold(const char *line, size_t n, size_t step)
+{
+	struct buf out = { 0 }, back = { 0 };
+	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
+	const char *p, *lf;
+	size_t i, len;
+	bool first = true;
+
+	for (i = 0; i < n; i += step)
+		lines_feed(&l, line + i, n - i < step ? n - i : step);
+	lines_finish(&l);
+	for (p = out.p; p < out.p + out.len; p = lf + 1, first = false) {
+		lf = memchr(p, '\n', (size_t)(out.p + out.len - p));
+		assert_non_null(lf);
+		assert_true(lf[-1] == '\r');
+		len = (size_t)(lf - p) - 1;
+		assert_in_range(len, 1, LINE_MAX_BYTES);
+		if (!first) {
+			assert_true(*p == ' ');
+			/* Never inside a UTF-8 sequence. */
+			assert_true(((unsigned char)p[1] & 0xC0) != 0x80);
+		}
+		buf_add(&back, p + (first ? 0 : 1), len - (first ? 0 : 1));
+	}
+	assert_int_equal(back.len, n);
+	assert_memory_equal(back.p, line, n);
+	buf_free(&out);
+	buf_free(&back);
+}
+
+static void
+folds_at_998_bytes(void **state)
+{
+	static char line[5000];
+	struct buf out = { 0 };
+	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
+	size_t n;
+
+	(void)state;
+	memset(line, 'a', sizeof line);
+	lines_feed(&l, line, 998);
+	lines_finish(&l);
+	assert_int_equal(out.len, 1000);	/* not folded */
+	buf_free(&out);
+	for (n = 990; n < 1005; n++) {
+		check_fold(line, n, n);
+		check_fold(line, n, 1);
+	}
+	check_fold(line, 998 + 997, 7);
+	check_fold(line, 998 + 997 + 1, 4096);
+	check_fold(line, sizeof line, 333);
+}
+
+static void
+folds_exactly_at_998_when_it_can(void **state)
+{
+	char line[1500];
+	struct buf out = { 0 };
+	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
+
+	(void)state;
+	memset(line, 'a', sizeof line);
+	lines_feed(&l, line, sizeof line);
+	lines_finish(&l);
+	assert_memory_equal(out.p + 998, "\r\n a", 4);
+	buf_free(&out);
+}
+
+static void
+folds_around_utf8(void **state)
+{
+	static const char *const chars[] = { "\xc3\xa9", "\xe2\x82\xac",
+		"\xf0\x9f\x98\x80" };
+	char line[2200];
+	size_t c, pad, n, k;
+
+	(void)state;
+	for (c = 0; c < 3; c++)
+		for (pad = 0; pad < 4; pad++) {
+			k = strlen(chars[c]);
+			memset(line, 'a', pad);
+			for (n = pad; n + k <= 2100; n += k)
+				memcpy(line + n, chars[c], k);
+			check_fold(line, n, n);
+			check_fold(line, n, 1);
+			check_fold(line, n, 5);
+		}
+}
+
+static int
+refuse(void *ctx, const void *data, size_t n)
+{
+	(void)ctx;
+	(void)data;
+	(void)n;
+	return -1;
+}
+
+static void
+stops_when_the_sink_says_so(void **state)
+{
+	struct lines l = { .sink = refuse };
+
+	(void)state;
+	assert_int_equal(lines_feed(&l, "a\n", 2), -1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_row_in_every_split),
+		cmocka_unit_test(notes_what_it_saw),
+		cmocka_unit_test(keeps_every_byte),
+		cmocka_unit_test(folds_at_998_bytes),
+		cmocka_unit_test(folds_exactly_at_998_when_it_can),
+		cmocka_unit_test(folds_around_utf8),
+		cmocka_unit_test(stops_when_the_sink_says_so)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
