@@ -23,7 +23,7 @@ HOT = lib/base/base64.c lib/mail/lines.c
 # Who may see which header of others, and who is told what at compile time.
 USES_BEARSSL = bearssl-glue.c
 USES_CJSON = ses.c lib/aws/credentials.c
-USES_VERSION = sendroute.c
+USES_VERSION = sendroute.c ses.c
 USES_BUILD_TIME = lib/base/clock.c
 
 # Debian's packages, each after what shows that it is there: a command, a file,
@@ -68,7 +68,7 @@ CFLAGS = -Os
 HOT_CFLAGS = -O2
 OWN = $(STD) $(WARN) $(CFLAGS) $(SMALL) -I. $(CPPFLAGS)
 LINK = -static -no-pie -s -Wl,--gc-sections -Wl,-z,relro,-z,now \
-	-Wl,-z,noexecstack -Wl,--build-id=none $(LDFLAGS)
+	-Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,--build-id=none $(LDFLAGS)
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 OWN_SAN = $(STD) $(WARN) -g -O1 -fno-omit-frame-pointer $(SANITIZE) -I. \
@@ -76,6 +76,8 @@ OWN_SAN = $(STD) $(WARN) -g -O1 -fno-omit-frame-pointer $(SANITIZE) -I. \
 
 # Entropy and the time come from us: BearSSL need not look for either.
 BEARSSL_FLAGS = -DBR_USE_URANDOM=0 -DBR_USE_UNIX_TIME=0 -DBR_RDRAND=0
+# Replies are shallow.
+CJSON_FLAGS = -DCJSON_NESTING_LIMIT=32
 DEP_MUSL = -std=gnu11 $(CFLAGS) $(SMALL) -w
 DEP_HOST = -std=gnu11 -g -O1 -w
 
@@ -124,9 +126,10 @@ $(shell mkdir -p build/flags)
 REMEMBER_OWN = $(CC) $(OWN) $(HOT_CFLAGS) $(HOT) $(BEARSSL_DIR) $(CJSON_DIR)
 REMEMBER_SAN = $(HOSTCC) $(OWN_SAN) $(BEARSSL_DIR) $(CJSON_DIR)
 REMEMBER_LINK = $(CC) $(LINK) $(sort $(OBJ))
-REMEMBER_MUSL = $(CC) $(DEP_MUSL) $(BEARSSL_FLAGS) $(BEARSSL_DIR) $(CJSON_DIR)
-REMEMBER_HOST = $(HOSTCC) $(DEP_HOST) $(BEARSSL_FLAGS) $(BEARSSL_DIR) \
-	$(CJSON_DIR)
+REMEMBER_MUSL = $(CC) $(DEP_MUSL) $(BEARSSL_FLAGS) $(CJSON_FLAGS) \
+	$(BEARSSL_DIR) $(CJSON_DIR)
+REMEMBER_HOST = $(HOSTCC) $(DEP_HOST) $(BEARSSL_FLAGS) $(CJSON_FLAGS) \
+	$(BEARSSL_DIR) $(CJSON_DIR)
 REMEMBER_SENDERS = $(abspath $(SENDERS))
 REMEMBER_EPOCH = $(SOURCE_DATE_EPOCH)
 REMEMBER_TOOLS = $(sort $(TOOLS))
@@ -166,13 +169,16 @@ bearssl = rm -rf $(@:.a=) $@ && mkdir -p $(@:.a=) && cd $(@:.a=) && \
 	-I$(abspath $(BEARSSL_DIR))/inc -I$(abspath $(BEARSSL_DIR))/src -c && \
 	$(AR) rcs $(abspath $@) *.o
 
-build/dep/musl/libcjson.a: build/flags/musl | $(FETCHED) $(HAVE_TOOLS)
+build/dep/musl/libcjson.a: dist/cjson-small.h build/flags/musl \
+		| $(FETCHED) $(HAVE_TOOLS)
 	$(call say,CC,$@)
 	$(Q)$(call cjson,$(CC) $(DEP_MUSL))
-build/dep/host/libcjson.a: build/flags/host | $(FETCHED) $(HAVE_TOOLS)
+build/dep/host/libcjson.a: dist/cjson-small.h build/flags/host \
+		| $(FETCHED) $(HAVE_TOOLS)
 	$(call say,CC,$@)
 	$(Q)$(call cjson,$(HOSTCC) $(DEP_HOST))
-cjson = mkdir -p $(@D) && $1 -c -o $(@:.a=.o) $(CJSON_DIR)/cJSON.c && \
+cjson = mkdir -p $(@D) && $1 $(CJSON_FLAGS) -include dist/cjson-small.h \
+	-c -o $(@:.a=.o) $(CJSON_DIR)/cJSON.c && \
 	rm -f $@ && $(AR) rcs $@ $(@:.a=.o)
 
 # --- The program -----------------------------------------------------------

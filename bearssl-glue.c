@@ -861,11 +861,12 @@ prepare(struct stream *s, struct tls *t)
 }
 
 static int
-handshake(struct stream *s)
+handshake(struct stream *s, int64_t seconds)
 {
 	int rc;
 
-	stream_step(s, HANDSHAKE_SECONDS);
+	stream_step(s, seconds > 0 && seconds < HANDSHAKE_SECONDS ? seconds :
+	    HANDSHAKE_SECONDS);
 	rc = run_until(s, BR_SSL_SENDAPP);
 	if (rc > 0)
 		return stream_fail(s, CAUSE_ROUTE,
@@ -906,7 +907,10 @@ tls_start(struct stream *s, const struct tls_params *p, struct log *log)
 	t->verifier.ca_fd = -1;
 	s->ctx = t;
 	s->ops = &ops;
-	if (prepare(s, t) < 0 || handshake(s) < 0) {
+	if (prepare(s, t) < 0 || handshake(s, p->seconds) < 0) {
+		if (strstr(s->err.text, "TLS: ") == NULL)
+			result_set(&s->err, OUT_TEMP, s->err.cause,
+			    "%s (TLS handshake)", s->err.text);
 		s->ops = plain;
 		s->ctx = plain_ctx;
 		tls_free(t);

@@ -36,14 +36,14 @@ struct tls_params {
 	const char *host;		/* name that the certificate must hold */
 	const char *ca_file;		/* PEM bundle; NULL: the system's */
 	const unsigned char (*pins)[SHA256_SIZE];
+	int64_t seconds;		/* the handshake may take; 0: 60 s */
 	size_t npins;			/* > 0: the leaf's public key must be one of
 					 * them; chain, name and dates are then
 					 * not looked at (as RFC 7671's 3 1 1) */
 };
 
 /*
- * tls_start(s, p, log): perform the handshake over s (60 s at most, within
- * s->deadline's session) and swap its ops in place. Fails when input is already
+ * tls_start(s, p, log): perform the handshake over s (p->seconds, 60 at most) and swap its ops in place. Fails when input is already
  * buffered (injection before the handshake). Returns 0, or -1 with the reason in
  * s->err: CAUSE_OPERATOR for a certificate that cannot be accepted.
  */

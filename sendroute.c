@@ -230,6 +230,9 @@ read_message(struct program *p, const char *from, struct addr_list *rcpts,
 	if (in.has_nul)
 		log_write(&p->log, "id=%s reason=\"NUL bytes in the message "
 		    "became spaces\"", m->id);
+	if (in.kept_long)
+		log_write(&p->log, "id=%s reason=\"lines of more than 998 bytes "
+		    "were left alone: the message is signed\"", m->id);
 	return join_rcpts(p, rcpts, &in.rcpts, res);
 }
 
@@ -378,7 +381,9 @@ main(int argc, char **argv)
 	name = name ? name + 1 : argv[0];
 	program.set_id = getuid() != geteuid() || getgid() != getegid();
 	hold_standard_files();
+	/* Both are errors of a write then, with a line that says so. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (strcmp(name, "qmail-remote") == 0)
 		return qmail_main();
 	if (strcmp(name, "newaliases") == 0)

@@ -241,7 +241,7 @@ connect_endpoint(struct ses *s, struct result *res)
 	struct tls_params p = { .host = s->url.host,
 		.ca_file = s->route->ca_file,
 		.pins = (const unsigned char (*)[SHA256_SIZE])s->route->pins,
-		.npins = s->route->npins };
+		.npins = s->route->npins, .seconds = s->config->timeout };
 	int64_t most = s->config->timeout * SESSION_STEPS;
 
 	if (s->connected)

@@ -245,11 +245,12 @@ start_tls(struct smtp *c)
 	struct tls_params p = { .host = c->route->host,
 		.ca_file = c->route->ca_file,
 		.pins = (const unsigned char (*)[SHA256_SIZE])c->route->pins,
-		.npins = c->route->npins };
+		.npins = c->route->npins, .seconds = c->config->timeout };
 
-	if (tls_start(&c->s, &p, c->log) < 0)
-		return stream_failed(c, "TLS handshake");
-	return 0;
+	if (tls_start(&c->s, &p, c->log) == 0)
+		return 0;
+	c->res = c->s.err;
+	return -1;
 }
 
 static int

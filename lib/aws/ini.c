@@ -186,7 +186,7 @@ take_key(struct reader *r, struct span line)
 
 	for (d = 0; d < line.n && line.p[d] != '=' && line.p[d] != ':'; d++)
 		;
-	if (d == 0 || d == line.n)
+	if (d == line.n)
 		return 0;
 	r->key = r->begun;
 	if (!r->inside)

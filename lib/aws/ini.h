@@ -34,9 +34,10 @@ enum ini_state { INI_NO_FILE, INI_NO_SECTION, INI_SECTION };
 /*
  * ini_read(file, section, items, n, res): look up n keys of one section. "profile
  * x" also stands for [profile "x"] and other blanks between the two words.
- * Returns how far it came (an ini_state); or -1 when the file is not readable or
- * a wanted line is too long (exit 77) or memory ran out (71): res filled. The caller
- * frees the values, with buf_wipe when they may be secrets, also after a failure.
+ * Returns how far it came (an ini_state); or -1 with res filled when the file is
+ * not readable or a wanted line is too long (exit 77), or memory ran out (71).
+ * The caller frees the values, with buf_wipe when they may be secrets, also
+ * after a failure.
  */
 int ini_read(const char *file, const char *section, struct ini_item *items,
     size_t n, struct result *res);

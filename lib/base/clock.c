@@ -54,13 +54,21 @@ clock_rfc5322(char out[CLOCK_RFC5322_SIZE], time_t t)
 	    (int)(offset / 60 % 100), (int)(offset % 60));
 }
 
+/* Six numbers from year to second. (strftime would cost 4 KiB of locale.) */
+static void
+print_time(char *out, size_t size, const char *fmt, const struct tm *tm)
+{
+	snprintf(out, size, fmt, tm->tm_year + 1900, tm->tm_mon + 1, tm->tm_mday,
+	    tm->tm_hour, tm->tm_min, tm->tm_sec);
+}
+
 void
 clock_amz(char out[CLOCK_AMZ_SIZE], time_t t)
 {
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
-	strftime(out, CLOCK_AMZ_SIZE, "%Y%m%dT%H%M%SZ", &tm);
+	print_time(out, CLOCK_AMZ_SIZE, "%04d%02d%02dT%02d%02d%02dZ", &tm);
 }
 
 void
@@ -69,7 +77,28 @@ clock_text(char out[CLOCK_TEXT_SIZE], time_t t)
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
-	strftime(out, CLOCK_TEXT_SIZE, "%Y-%m-%d %H:%M:%S UTC", &tm);
+	print_time(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02d %02d:%02d:%02d UTC",
+	    &tm);
+}
+
+void
+clock_log(char out[CLOCK_TEXT_SIZE], time_t t)
+{
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	print_time(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ",
+	    &tm);
+}
+
+void
+clock_syslog(char out[CLOCK_TEXT_SIZE], time_t t)
+{
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	snprintf(out, CLOCK_TEXT_SIZE, "%s %2d %02d:%02d:%02d",
+	    months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 int64_t

@@ -29,6 +29,12 @@ void clock_amz(char out[CLOCK_AMZ_SIZE], time_t t);
 #define CLOCK_TEXT_SIZE 24
 void clock_text(char out[CLOCK_TEXT_SIZE], time_t t);
 
+/* "YYYY-MM-DDTHH:MM:SSZ" (RFC 3339) for log files. */
+void clock_log(char out[CLOCK_TEXT_SIZE], time_t t);
+
+/* "Mmm dd HH:MM:SS", local time, as syslog wants it (RFC 3164 section 4.1.2). */
+void clock_syslog(char out[CLOCK_TEXT_SIZE], time_t t);
+
 /*
  * clock_parse_http(s, out): IMF-fixdate of RFC 9110 section 5.6.7, such as
  * "Sun, 06 Nov 1994 08:49:37 GMT". 0, or -1 with *out untouched.

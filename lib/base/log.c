@@ -6,37 +6,56 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 
-/* What fits into one datagram of syslog(3) with its own prefix, everywhere. */
-enum { SYSLOG_MAX = 900 };
+enum {
+	SYSLOG_MAX = 2000,		/* more is clipped by many a syslogd */
+	SYSLOG_PRIORITY = 2 << 3 | 6	/* mail.info, RFC 3164 section 4.1.1 */
+};
+
+/*
+ * The local syslogd's socket; -1: there is none. syslog(3) would cut lines at
+ * 1 KiB and cost 6 KiB of program.
+ */
+static int
+syslog_connect(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX,
+		.sun_path = "/dev/log" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	if (fd < 0)
+		return -1;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
 
 void
 log_open(struct log *l, enum log_target target, const char *file)
 {
 	l->target = target;
 	l->fd = -1;
-	/*
-	 * O_NONBLOCK: a FIFO that nobody reads must not hold up the mail.
-	 * LOG_NDELAY: the socket is reached before privilege is dropped.
-	 */
+	/* O_NONBLOCK: a FIFO that nobody reads must not hold up the mail. */
 	if (target == LOG_TO_FILE)
 		l->fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
 		    O_NOCTTY | O_NONBLOCK, 0640);
 	else if (target == LOG_TO_SYSLOG)
-		openlog("sendroute", LOG_PID | LOG_NDELAY, LOG_MAIL);
+		l->fd = syslog_connect();
 }
 
 void
 log_close(struct log *l)
 {
-	if (l->target == LOG_TO_SYSLOG)
-		closelog();
-	else if (l->target == LOG_TO_FILE && l->fd >= 0)
+	if (l->target != LOG_TO_NONE && l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
 	l->target = LOG_TO_NONE;
@@ -86,38 +105,41 @@ line_write(int fd, const char *line)
 }
 
 static void
-file_prefix(char *out, size_t size)
+line_prefix(enum log_target target, char *out, size_t size)
 {
-	time_t now = clock_wall();
-	struct tm tm;
-	size_t n;
+	char when[CLOCK_TEXT_SIZE];
 
-	gmtime_r(&now, &tm);
-	n = strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	snprintf(out + n, size - n, " sendroute[%ld]: ", (long)getpid());
+	if (target == LOG_TO_FILE) {
+		clock_log(when, clock_wall());
+		snprintf(out, size, "%s sendroute[%ld]: ", when, (long)getpid());
+	} else {
+		clock_syslog(when, clock_wall());
+		snprintf(out, size, "<%d>%s sendroute[%ld]: ", SYSLOG_PRIORITY,
+		    when, (long)getpid());
+	}
 }
 
 void
 log_write(struct log *l, const char *fmt, ...)
 {
-	char prefix[64] = "";
+	char prefix[64];
 	char *line;
+	size_t n;
 	va_list ap;
 
-	if (l->target == LOG_TO_NONE ||
-	    (l->target == LOG_TO_FILE && l->fd < 0))
+	if (l->target == LOG_TO_NONE || l->fd < 0)
 		return;
-	if (l->target == LOG_TO_FILE)
-		file_prefix(prefix, sizeof prefix);
+	line_prefix(l->target, prefix, sizeof prefix);
 	va_start(ap, fmt);
 	line = line_make(prefix, l->target == LOG_TO_FILE ? "\n" : "", fmt, ap);
 	va_end(ap);
 	if (line == NULL)
 		return;
+	n = strlen(line);
 	if (l->target == LOG_TO_FILE)
 		line_write(l->fd, line);
 	else
-		syslog(LOG_INFO, "%.*s", SYSLOG_MAX, line);
+		send(l->fd, line, n < SYSLOG_MAX ? n : SYSLOG_MAX, MSG_NOSIGNAL);
 	free(line);
 }
 

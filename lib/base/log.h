@@ -15,7 +15,7 @@ enum log_target { LOG_TO_SYSLOG, LOG_TO_NONE, LOG_TO_FILE };
 
 struct log {
 	enum log_target target;
-	int fd;			/* of LOG_TO_FILE; -1: cannot be written */
+	int fd;			/* file or syslog's socket; -1: none */
 	bool trace;		/* -v: conversation to stderr */
 	bool quiet;		/* qmail-remote: stderr stays silent */
 };

@@ -4,137 +4,122 @@
 
 #include "lib/base/buf.h"
 
-/* --- Patterns ------------------------------------------------------------- */
+/* What a character can be in a pattern; zero: anywhere. */
+enum {
+	DOT = 1,
+	AT = 2,
+	STAR = 4,
+	LOCAL = 8,	/* in a local part only */
+	BAD = 16,	/* in neither part, unless quoted */
+	DOTS = 32	/* two dots together */
+};
 
-static bool
-is_local_char(unsigned char c)
+/* One look at each byte: lists may be long. */
+static const unsigned char kinds[256] = {
+	BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD,
+	BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD,
+	BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD,
+	['!'] = LOCAL, ['"'] = BAD, ['#'] = LOCAL, ['$'] = LOCAL,
+	['%'] = LOCAL, ['&'] = LOCAL, ['\''] = LOCAL, ['('] = BAD, [')'] = BAD,
+	['*'] = STAR, ['+'] = LOCAL, [','] = BAD, ['.'] = DOT, ['/'] = LOCAL,
+	[':'] = BAD, [';'] = BAD, ['<'] = BAD, ['='] = LOCAL, ['>'] = BAD,
+	['?'] = LOCAL, ['@'] = AT, ['['] = BAD, ['\\'] = BAD, [']'] = BAD,
+	['^'] = LOCAL, ['`'] = LOCAL, ['{'] = LOCAL, ['|'] = LOCAL,
+	['}'] = LOCAL, ['~'] = LOCAL, [0x7F] = BAD
+};
+
+/* The length of what comes before an @, and the kinds that it consists of. */
+static size_t
+run_of(const char *s, size_t n, unsigned *seen)
 {
-	static const unsigned char bad[16] = {
-		/* Controls, blank, " ( ) , : ; < > @ [ \ ] and DEL. */
-		0xFF, 0xFF, 0xFF, 0xFF, 0x05, 0x13, 0x00, 0x5C,
-		0x01, 0x00, 0x00, 0x38, 0x00, 0x00, 0x00, 0x80
-	};
+	unsigned kind;
+	size_t i;
 
-	return c >= 0x80 || !(bad[c >> 3] >> (c & 7) & 1);
+	for (i = 0; i < n; i++) {
+		kind = kinds[(unsigned char)s[i]];
+		if (kind == 0)
+			continue;
+		if (kind == AT)
+			break;
+		if (kind == DOT && i + 1 < n && s[i + 1] == '.')
+			kind = DOTS;
+		*seen |= kind;
+	}
+	return i;
 }
 
-static bool
-valid_quoted(const char *s, size_t n)
+/* The length of the quoted local part at the start of s, or 0. */
+static size_t
+quoted_of(const char *s, size_t n, unsigned *seen)
 {
 	size_t i;
 
-	if (n < 2 || s[n - 1] != '"')
-		return false;
-	for (i = 1; i < n - 1; i++) {
-		if ((unsigned char)s[i] < ' ' || s[i] == 0x7F || s[i] == '"' ||
+	for (i = 1; i < n && s[i] != '"'; i++) {
+		if (s[i] == '\\')
+			i++;
+		if (i == n || (unsigned char)s[i] < ' ' || s[i] == 0x7F ||
 		    s[i] == '<' || s[i] == '>')
-			return false;
-		if (s[i] == '\\' && ++i == n - 1)
-			return false;
+			return 0;
+		if (s[i] == '*')
+			*seen |= STAR;
 	}
-	return true;
-}
-
-static bool
-parse_local(struct pattern *p)
-{
-	size_t i;
-
-	if (p->nlocal > 0 && p->local[0] == '"') {
-		p->wild_local = memchr(p->local, '*', p->nlocal) != NULL;
-		return valid_quoted(p->local, p->nlocal);
-	}
-	for (i = 0; i < p->nlocal; i++) {
-		if (!is_local_char((unsigned char)p->local[i]))
-			return false;
-		if (p->local[i] == '*')
-			p->wild_local = true;
-	}
-	return true;
-}
-
-static bool
-is_domain_char(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	    (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c >= 0x80;
+	return i < n ? i + 1 : 0;
 }
 
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]", as it may stand behind an @. */
 static bool
-valid_literal(const char *s, size_t n)
+is_literal(const char *s, size_t n)
 {
 	size_t i;
 
 	if (n < 3 || s[n - 1] != ']')
 		return false;
 	for (i = 1; i < n - 1; i++)
-		if (!is_domain_char((unsigned char)s[i]) && s[i] != '.' &&
-		    s[i] != ':')
+		if ((kinds[(unsigned char)s[i]] & ~(unsigned)DOT) && s[i] != ':')
 			return false;
 	return true;
 }
 
 static bool
-parse_domain(struct pattern *p)
+parse_domain(struct pattern *p, const char *s, size_t n)
 {
-	size_t i, label = 0;
+	unsigned seen = 0;
 
-	if (p->ndomain > 0 && p->domain[0] == '[' && !p->subdomains)
-		return valid_literal(p->domain, p->ndomain);
-	for (i = 0; i < p->ndomain; i++) {
-		if (p->domain[i] == '.') {
-			if (label == 0)
-				return false;
-			label = 0;
-			continue;
-		}
-		if (p->domain[i] == '*')
-			p->wild_domain = true;
-		else if (!is_domain_char((unsigned char)p->domain[i]))
-			return false;
-		label++;
+	if (p->nlocal == 0 && n > 0 && *s == '.') {
+		p->subdomains = true;
+		s++;
+		n--;
 	}
-	return label > 0;
+	p->domain = s;
+	p->ndomain = n;
+	if (n > 0 && *s == '[')
+		return !p->subdomains && is_literal(s, n);
+	if (n == 0 || s[0] == '.' || s[n - 1] == '.' ||
+	    run_of(s, n, &seen) < n || (seen & (LOCAL | BAD | DOTS)))
+		return false;
+	p->wild_domain = seen & STAR;
+	return true;
 }
 
-/* memrchr(3) is not in POSIX. */
-static const char *
-last_at(const char *s, size_t n)
-{
-	while (n-- > 0)
-		if (s[n] == '@')
-			return s + n;
-	return NULL;
-}
-
-/* Take the n bytes apart; false when they are no pattern. */
 bool
 pattern_parse(struct pattern *p, const char *s, size_t n)
 {
-	const char *at;
+	unsigned seen = 0;
 
-	*p = (struct pattern){ 0 };
+	*p = (struct pattern){ .local = s };
 	if (n == 1 && *s == '*') {
 		p->everyone = true;
 		return true;
 	}
-	at = last_at(s, n);
-	if (at == NULL)
+	if (n > 0 && *s == '"')
+		p->nlocal = quoted_of(s, n, &seen);
+	else
+		p->nlocal = run_of(s, n, &seen);
+	if (p->nlocal == n || s[p->nlocal] != '@' || (seen & BAD))
 		return false;
-	p->local = s;
-	p->nlocal = (size_t)(at - s);
-	p->domain = at + 1;
-	p->ndomain = n - p->nlocal - 1;
-	if (p->nlocal == 0 && p->ndomain > 0 && *p->domain == '.') {
-		p->subdomains = true;
-		p->domain++;
-		p->ndomain--;
-	}
-	return parse_local(p) && parse_domain(p);
+	p->wild_local = seen & STAR;
+	return parse_domain(p, s + p->nlocal + 1, n - p->nlocal - 1);
 }
-
-/* --- Matching ------------------------------------------------------------- */
 
 static bool
 same(char a, char b, bool fold)
@@ -168,6 +153,16 @@ glob(const char *p, size_t n, const char *s, size_t m, bool fold)
 	while (i < n && p[i] == '*')
 		i++;
 	return i == n;
+}
+
+/* memrchr(3) is not in POSIX. */
+static const char *
+last_at(const char *s, size_t n)
+{
+	while (n-- > 0)
+		if (s[n] == '@')
+			return s + n;
+	return NULL;
 }
 
 struct needle

@@ -72,21 +72,29 @@ mark(struct scan *s, struct sender_query *q, const char *pattern, size_t n)
 	s->left--;
 }
 
-/* Compare one pattern with all that is left. -1: it is none. */
-static int
-scan_pattern(struct scan *s, const char *pattern, size_t n)
+/* Compare the pattern p, written in n bytes at `text`, with all that is left. */
+static void
+try_pattern(struct scan *s, const struct pattern *p, const char *text, size_t n)
 {
-	struct pattern p;
 	size_t i;
 
-	if (!pattern_parse(&p, pattern, n))
+	for (i = 0; i < s->nq && s->left > 0; i++)
+		if (!s->q[i].matched && pattern_covers(p, &s->needles[i]))
+			mark(s, &s->q[i], text, n);
+}
+
+/* -1: the text is no pattern. */
+static int
+scan_pattern(struct scan *s, const char *text, size_t n)
+{
+	struct pattern p;
+
+	if (!pattern_parse(&p, text, n))
 		return result_fail(s->res, EXIT_CONFIGURATION, "%.250s:%u: "
 		    "'%.*s' is no pattern; expected alice@example.com, "
 		    "@example.com, @.example.com, *-bounces@lists.example or *",
-		    s->where, s->line, n > 60 ? 60 : (int)n, pattern);
-	for (i = 0; i < s->nq && s->left > 0; i++)
-		if (!s->q[i].matched && pattern_covers(&p, &s->needles[i]))
-			mark(s, &s->q[i], pattern, n);
+		    s->where, s->line, n > 60 ? 60 : (int)n, text);
+	try_pattern(s, &p, text, n);
 	return 0;
 }
 
@@ -96,27 +104,45 @@ is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* The length of the pattern at the start of a line, without a comment behind. */
+/*
+ * The length of a line without the comment in it, if there is one. Only called
+ * for what is no pattern as a whole: a # in a quoted local part is none.
+ */
 static size_t
 without_comment(const char *line, size_t n)
 {
-	bool quoted = n > 0 && line[0] == '"';
 	size_t i;
 
-	for (i = 1; i < n; i++) {
-		if (quoted && line[i] == '\\')
-			i++;
-		else if (quoted && line[i] == '"')
-			quoted = false;
-		else if (!quoted && line[i] == '#' && is_blank(line[i - 1]))
-			return i;
-	}
-	return n;
+	for (i = 0; i < n; i++)
+		if (line[i] == '#' && (i == 0 || is_blank(line[i - 1])))
+			break;
+	return i;
+}
+
+/* A line in which there may be a comment. */
+static int
+scan_commented(struct scan *s, const char *line, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (((unsigned char)line[i] < ' ' && line[i] != '\t') ||
+		    line[i] == 0x7F)
+			return result_fail(s->res, EXIT_CONFIGURATION,
+			    "%.250s:%u: control character 0x%02X; expected "
+			    "text", s->where, s->line,
+			    (unsigned)(unsigned char)line[i]);
+	n = without_comment(line, n);
+	while (n > 0 && is_blank(line[n - 1]))
+		n--;
+	return n > 0 ? scan_pattern(s, line, n) : 0;
 }
 
 static int
 scan_line(struct scan *s, const char *line, size_t n)
 {
+	struct pattern p;
+
 	s->line++;
 	if (n > 0 && line[n - 1] == '\r')
 		n--;
@@ -128,13 +154,14 @@ scan_line(struct scan *s, const char *line, size_t n)
 		line++;
 		n--;
 	}
-	if (n == 0 || *line == '#')
-		return 0;
-	if (memchr(line, '#', n))
-		n = without_comment(line, n);
-	while (is_blank(line[n - 1]))
+	while (n > 0 && is_blank(line[n - 1]))
 		n--;
-	return scan_pattern(s, line, n);
+	if (n == 0)
+		return 0;
+	if (*line == '#' || !pattern_parse(&p, line, n))
+		return scan_commented(s, line, n);
+	try_pattern(s, &p, line, n);
+	return 0;
 }
 
 /*

@@ -13,6 +13,7 @@
 /* Recipients on their way, and where they are sent next. */
 struct group {
 	const struct route *route;
+	struct buf why;			/* this route */
 	struct rcpt **rcpts;
 	size_t n;
 };
@@ -80,10 +81,11 @@ join_group(struct rcpt *const *rcpts, size_t n, size_t i, const char *between,
 
 static void
 log_group(const struct delivery *d, const struct message *m,
-    const struct route *r, const struct result *res, const char *to,
+    const struct group *g, const struct result *res, const char *to,
     int64_t ms)
 {
-	struct buf line = { 0 };
+	const struct route *r = g->route;
+	struct buf line = { 0 }, reason = { 0 };
 	char relay[300] = "", number[32];
 
 	if (r)
@@ -102,9 +104,13 @@ log_group(const struct delivery *d, const struct message *m,
 	snprintf(number, sizeof number, "%" PRId64 ".%02d", ms / 1000,
 	    (int)(ms % 1000 / 10));
 	log_pair(&line, "seconds", number);
-	log_pair(&line, "reason", res->text);
+	buf_adds(&reason, res->text);
+	if (g->why.len > 0)
+		buf_addf(&reason, " (route: %s)", buf_str(&g->why));
+	log_pair(&line, "reason", buf_str(&reason));
 	log_write(d->log, "%s", buf_str(&line));
 	buf_free(&line);
+	buf_free(&reason);
 }
 
 static void
@@ -118,7 +124,7 @@ log_results(const struct delivery *d, const struct message *m,
 	for (i = 0; done && i < g->n; i++) {
 		buf_reset(&to);
 		if (!done[i] && join_group(g->rcpts, g->n, i, ",", done, &to))
-			log_group(d, m, g->route, &g->rcpts[i]->res,
+			log_group(d, m, g, &g->rcpts[i]->res,
 			    buf_str(&to), ms);
 	}
 	buf_free(&to);
@@ -133,7 +139,10 @@ send_group(const struct delivery *d, const struct message *m,
 {
 	struct smtp *smtp;
 	struct ses *ses;
+	size_t i;
 
+	for (i = 0; i < g->n; i++)
+		g->rcpts[i]->route = g->route->name;
 	switch (g->route->type) {
 	case ROUTE_SMTP:
 		smtp = smtp_open(g->route, d->config, d->log);
@@ -180,9 +189,12 @@ fall_back(const struct delivery *d, const struct message *m, struct group *g)
 	    routing_allows(next, m, &why, &res) != 1)
 		next = next->fallback_route;
 	buf_free(&why);
-	if (next)
+	if (next) {
 		log_trace(d->log, "* route %s failed (%s); falling back to %s",
 		    g->route->name, g->rcpts[0]->res.text, next->name);
+		buf_reset(&g->why);
+		buf_addf(&g->why, "fallback of %s", g->route->name);
+	}
 	return next;
 }
 
@@ -190,7 +202,6 @@ void
 deliver(const struct delivery *d, struct message *m)
 {
 	struct group g = { .n = m->env.nrcpts };
-	struct buf why = { 0 };
 	struct result res = { 0 };
 	int64_t begin;
 	size_t i;
@@ -204,10 +215,10 @@ deliver(const struct delivery *d, struct message *m)
 	}
 	for (i = 0; i < g.n; i++)
 		g.rcpts[i] = &m->env.rcpts[i];
-	g.route = routing_choose(d->config, m, &why, &res);
+	g.route = routing_choose(d->config, m, &g.why, &res);
 	if (g.route)
 		log_trace(d->log, "* route %s: %s", g.route->name,
-		    buf_str(&why));
+		    buf_str(&g.why));
 	else {
 		set_all(&g, &res);
 		log_results(d, m, &g, 0);
@@ -218,7 +229,7 @@ deliver(const struct delivery *d, struct message *m)
 		log_results(d, m, &g, clock_ms() - begin);
 		g.route = fall_back(d, m, &g);
 	}
-	buf_free(&why);
+	buf_free(&g.why);
 	free(g.rcpts);
 }
 
@@ -282,8 +293,11 @@ deliver_report(const struct delivery *d, const struct message *m)
 			continue;
 		buf_reset(&to);
 		join_group(rcpts, n, i, ", ", done, &to);
-		log_error(d->log, "%s: %s: %s", buf_str(&to),
-		    result_status(&rcpts[i]->res), rcpts[i]->res.text);
+		log_error(d->log, "%s: %s: %s%s%s%s", buf_str(&to),
+		    result_status(&rcpts[i]->res),
+		    rcpts[i]->route ? "route " : "",
+		    rcpts[i]->route ? rcpts[i]->route : "",
+		    rcpts[i]->route ? ": " : "", rcpts[i]->res.text);
 	}
 	buf_free(&to);
 	free(done);

@@ -85,6 +85,8 @@ intake_read(struct intake *in, int fd, struct message *m, struct result *res)
 		m->identities = j.header.identities;
 		in->rcpts = j.header.rcpts;
 		in->has_nul = j.lines.has_nul;
+		in->kept_long = j.header.is_signed && j.lines.has_long &&
+		    !in->header.pristine;
 		j.header.identities = j.header.rcpts =
 		    (struct addr_list){ 0 };
 	}

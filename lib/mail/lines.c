@@ -35,6 +35,8 @@ static int
 put(struct lines *l, const void *data, size_t n)
 {
 	l->column += n;
+	if (l->column > LINE_MAX_BYTES)
+		l->has_long = true;
 	return l->sink(l->ctx, data, n);
 }
 

@@ -27,6 +27,7 @@ struct lines {
 
 	/* What has been seen. */
 	bool has_8bit, has_dot_line, has_nul, ended;
+	bool has_long;		/* a line over LINE_MAX_BYTES was handed on */
 
 	/* State. */
 	bool after_cr;		/* a CR was taken as a line end */

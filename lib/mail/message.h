@@ -14,6 +14,7 @@
 struct rcpt {
 	char *addr;		/* canonical, see address.h */
 	struct result res;	/* filled by the transport; zero: not tried */
+	const char *route;	/* name of the last route tried, or NULL */
 	off_t mark;		/* of its state byte in a queue file */
 };
 

@@ -328,7 +328,6 @@ read_to_end(struct reader *x)
 	struct buf *body = &x->r->body;
 	ssize_t n;
 
-	x->r->keep_alive = false;
 	/* After a reset an end of input proves nothing. */
 	if (x->torn)
 		return broken(x, "its end cannot be told");

@@ -8,7 +8,7 @@ import sys
 
 mode, port, cafile, user, password, sender, recipient = sys.argv[1:]
 context = ssl.create_default_context(cafile=cafile)
-message = sys.stdin.buffer.read()
+message = sys.stdin.buffer.read().decode("ascii")     # text gets CRLF
 if mode == "implicit":
     server = smtplib.SMTP_SSL("localhost", int(port), context=context)
 else:

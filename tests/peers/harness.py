@@ -134,11 +134,15 @@ def closed_port():
 _keepers = []
 
 
-def listener():
-    """A listening socket on a free port of 127.0.0.1."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", 0))
+def listener(unix=None):
+    """A listening socket on a free port of 127.0.0.1, or of a path."""
+    if unix:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(unix)
+    else:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", 0))
     sock.listen(64)
     return sock
 
@@ -178,9 +182,15 @@ class Case(unittest.TestCase):
         return self.write(name, text + "\n", 0o600)
 
     def start(self, server):
-        """A server is stopped when the test ends."""
-        self.addCleanup(server.close)
+        """A server is stopped when the test ends, and must have met no line
+        that no client may send."""
+        self.addCleanup(self._stop, server)
         return server
+
+    def _stop(self, server):
+        server.close()
+        for session in getattr(server, "sessions", ()):
+            self.assertIsNone(session.error)
 
     def expect(self, done, status):
         self.assertEqual(done.exit, status, str(done))

@@ -59,18 +59,19 @@ class Answer:
     interim     1xx statuses to send first
     raw         these bytes are the answer
     close       say Connection: close, and do so
+    hangup      close after the reply, having promised to keep the connection
     ok          serve the request after all, with the framing and interim asked for
     """
 
     def __init__(self, status=400, code=None, message="no reason",
                  place="header", form="json", framing="length", early=False,
                  drop=None, interim=(), raw=None, close=False, ok=False,
-                 fields=()):
+                 fields=(), hangup=False):
         self.status, self.code, self.message = status, code, message
         self.place, self.form, self.framing = place, form, framing
         self.early, self.drop, self.interim = early, drop, interim
         self.raw, self.close, self.ok = raw, close, ok
-        self.fields = list(fields)
+        self.fields, self.hangup = list(fields), hangup
 
 
 class Sent:
@@ -497,7 +498,7 @@ class Connection:
                     self.more()
             except (Gone, OSError):
                 pass
-        if not keep:
+        if not keep or answer.hangup:
             if self.ses.tls:
                 try:
                     self.sock = self.sock.unwrap()

@@ -40,14 +40,14 @@ class Addresses(BadInput):
     def test_bad_addresses_as_arguments(self):
         for address in ("a@", "@b.test", "a@b@c.test", "a b@c.test",
                         '"open@b.test', "<a@b.test", "a@b.test>",
-                        "a@b..test", "a@-b.test ,", "a@[127.0.0.1", "()",
+                        "a@b..test", "a@[127.0.0.1", "()",
                         "(a@b.test", "a@b.test (open",
                         "x" * 400 + "@b.test"):
             with self.subTest(address=address[:40]):
                 done = run(["-i", "-f", "alice@example.com", "--", address],
                            MESSAGE, conf=self.good)
                 self.assertIn(done.exit, (64, 65) if address == "()"
-                              or address.endswith(",") else (65,), str(done))
+                              else (65,), str(done))
                 self.one_line(done, done.exit)
         self.assertEqual(self.relay.sessions, [])
 
@@ -302,7 +302,7 @@ class Secrets(BadInput):
         relay = self.start(Relay(users={"u": "x"}))
         for command in ("exit 3", "true", "echo x; exit 1"):
             with self.subTest(command=command):
-                self.refused(75, "password-command", conf=self.conf(
+                self.refused(75, "password.*command", conf=self.conf(
                     relay.route(extra="user u\npassword-command \"%s\""
                                 % command)))
         self.assertEqual(relay.messages, [])
@@ -327,8 +327,9 @@ class Network(BadInput):
                      conf=self.conf_to("nowhere.invalid", 25))
 
     def test_a_unix_socket_that_is_missing(self):
-        self.refused(75, "connect", conf=self.conf_to(
-            "unix:" + self.path("none.sock"), 25))
+        self.refused(75, "connect", "none\\.sock", conf=self.conf(
+            "route relay\ntype smtp\nhost unix:%s\ntls off\nsenders *\n"
+            % self.path("none.sock")))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """The command line: every option that callers use, --version, --help, -v, and
 the personalities that exist already."""
 import base64
+import grp
 import os
 import re
+import shutil
+import unittest
 
 import harness
 from harness import Case, MESSAGE, SENDROUTE, run
@@ -219,7 +222,9 @@ class Tell(Cli):
                                 "little") for i in range(count)}
         self.assertNotIn(3, kinds, "PT_INTERP")
         self.assertNotIn(2, kinds, "PT_DYNAMIC")
-        self.assertLessEqual(len(data), 256 * 1024)
+
+    def test_the_program_is_at_most_256_kib(self):
+        self.assertLessEqual(os.path.getsize(SENDROUTE), 256 * 1024)
 
     def test_no_environment_at_all(self):
         env = dict.fromkeys(("PATH", "HOME", "LC_ALL",
@@ -227,6 +232,51 @@ class Tell(Cli):
         self.expect(run(["-C", self.good, "-i", "bob@example.net"], MESSAGE,
                         env=env), 0)
         self.assertEqual(len(self.relay.accepted()), 1)
+
+
+@unittest.skipIf(os.getuid() != 0, "only root can lend privilege")
+class SetId(Cli):
+    """With set-id privilege the caller's environment does not count."""
+
+    def setUp(self):
+        super().setUp()
+        self.program = self.path("sendroute")
+        shutil.copy(SENDROUTE, self.program)
+        os.chmod(self.dir, 0o755)
+        if os.statvfs(self.dir).f_flag & os.ST_NOSUID:
+            self.skipTest("no set-id programs in the temporary folder")
+
+    def lend(self, mode):
+        os.chown(self.program, 0, grp.getgrnam("mail").gr_gid)
+        os.chmod(self.program, mode)
+
+    def run_as_nobody(self, *args, conf=None):
+        return run([*args, "-i", "bob@example.net"], MESSAGE, conf=conf,
+                   program=self.program, user="nobody")
+
+    @unittest.skipIf(os.path.exists("/etc/sendroute.conf"),
+                     "this machine has a configuration")
+    def test_the_environment_names_no_configuration(self):
+        conf = self.conf(self.relay.route(), top="log none\n")
+        for mode in (0o2755, 0o4755):
+            with self.subTest(mode=oct(mode)):
+                self.lend(mode)
+                self.one_line(self.run_as_nobody(conf=conf), 78,
+                              "/etc/sendroute\\.conf")
+        self.assertEqual(self.relay.sessions, [])
+        self.lend(0o755)
+        self.quiet(self.run_as_nobody(conf=conf))
+
+    def test_C_reads_with_the_caller_s_rights(self):
+        conf = self.conf(self.relay.route(), top="log none\n")
+        os.chown(conf, 0, grp.getgrnam("mail").gr_gid)
+        os.chmod(conf, 0o640)
+        for mode in (0o2755, 0o4755):
+            with self.subTest(mode=oct(mode)):
+                self.lend(mode)
+                self.one_line(self.run_as_nobody("-C", conf), 77,
+                              "sendroute\\.conf")
+        self.assertEqual(self.relay.sessions, [])
 
 
 class Verbose(Cli):

@@ -540,6 +540,31 @@ class Killed(Intake):
         self.assertEqual(done.returncode, 74, done.stderr)
         self.assertEqual(self.relay.sessions, [])
 
+    def limited(self, limit, message):
+        """Run with a limit of the shell's ulimit."""
+        conf = self.conf(self.route)
+        return subprocess.run(
+            ["/bin/sh", "-c", 'ulimit %s; exec "$0" "$@"' % limit, SENDROUTE,
+             "-i", "-f", "a@b.test", "c@d.test"], capture_output=True,
+            input=message, timeout=20,
+            env=clean_environment(SENDROUTE_CONF=conf))
+
+    def test_no_room_for_the_temporary_file(self):
+        done = self.limited("-f 16", harness.letter(1 << 20))
+        self.assertEqual(done.returncode, 74, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertEqual(self.relay.messages, [])
+
+    def test_no_descriptors_left(self):
+        for count in range(3, 9):
+            with self.subTest(count=count):
+                before = len(self.relay.accepted())
+                done = self.limited("-n %d" % count, MESSAGE)
+                self.assertIn(done.returncode, (0, 71, 73, 74, 75, 78),
+                              done.stderr)
+                self.assertEqual(len(self.relay.accepted()) - before,
+                                 1 if done.returncode == 0 else 0)
+
     def test_a_closed_stdin_is_no_message(self):
         conf = self.conf(self.route)
         done = subprocess.run(

@@ -1,6 +1,7 @@
 """The routing rule, sender lists, and the reasons that --dry-run and the log
 give."""
-import time
+import re
+import resource
 
 import harness
 from harness import Case, MESSAGE, crlf, run
@@ -197,13 +198,16 @@ class Lists(Routing):
                          ["route"], "ses")
         short = self.conf(self.ses.route(senders="alice@example.com"),
                           name="short.conf")
+        # Time of the processor: other tests run beside this one.
         best = {}
         for conf in (long, short):
             times = []
-            for _ in range(7):
-                began = time.perf_counter()
+            for _ in range(15):
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 run(args, MESSAGE, conf=conf)
-                times.append(time.perf_counter() - began)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                times.append(after.ru_utime - before.ru_utime +
+                             after.ru_stime - before.ru_stime)
             best[conf] = min(times)
         self.assertLess(best[long] - best[short], 0.020)
 
@@ -286,7 +290,11 @@ class Reasons(Routing):
         self.assertEqual(entry["size"], str(len(crlf(MESSAGE))))
         self.assertRegex(entry["seconds"], r"^\d+(\.\d+)?$")
         self.assertIn("localhost", entry["relay"])
-        self.assertIn("@example.com", entry["reason"])
+        # Why that route: the pattern that covers the sender.
+        self.assertTrue(any(
+            "sender @example.com" in line or re.search(
+                r"reason=\"[^\"]*[^a-z]@example\.com", line)
+            for line in self.log_lines()), self.log_lines())
 
     def test_the_log_of_refused_and_deferred_recipients(self):
         relay = self.start(Relay(tls="off", replies={

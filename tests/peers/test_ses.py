@@ -139,6 +139,21 @@ class Arrival(SesCase):
         self.assertEqual(ses.connections, 2)
         self.assertEqual(sorted(a for s in ses.sent for a in s.bcc), people)
 
+    def test_a_kept_connection_that_dies_doubles_nothing(self):
+        # Whether the second request has left whole is a race; a recipient
+        # that gets the message twice is a defect in any case.
+        for tls in (True, False):
+            for _ in range(5):
+                ses = self.ses(tls=tls, script=[Answer(ok=True, hangup=True)])
+                people = ["u%03d@dest.test" % i for i in range(60)]
+                done = self.send(ses, args=("-i", "-f", "alice@example.com",
+                                            *people))
+                got = sorted(a for s in ses.sent for a in s.bcc)
+                self.assertEqual(len(got), len(set(got)))
+                self.assertIn(done.exit, (0, 75), str(done))
+                self.assertEqual(got, people if done.exit == 0
+                                 else people[:50])
+
     def test_no_header_field_is_doubled_or_missing(self):
         sent = self.arrives(self.ses())
         names = [k.lower() for k, _ in sent.request.headers]

@@ -1,6 +1,7 @@
 """Delivery through a relay: what it received, byte for byte, and who got it."""
 import base64
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from harness import Case, HEAD, MESSAGE, crlf, letter, run
@@ -117,6 +118,13 @@ class Arrival(Smtp):
         self.quiet(self.send(relay))
         self.same_bytes(relay.only().content, crlf(MESSAGE))
 
+    def test_a_unix_socket(self):
+        path = self.path("relay.sock")
+        relay = self.relay(tls="off", users=None, unix=path)
+        self.quiet(run(["-i", "-f", "a@b.test", "c@d.test"], MESSAGE,
+                       conf=self.conf(relay.route(host="unix:" + path))))
+        self.same_bytes(relay.only().content, crlf(MESSAGE))
+
     def test_a_server_that_knows_only_helo(self):
         relay = self.relay(tls="off", users=None,
                            replies={"ehlo": "502 5.5.1 not implemented"})
@@ -181,10 +189,11 @@ class Arrival(Smtp):
         self.assertEqual(sorted(got), sorted(people))
         self.assertEqual(len(relay.sessions), 1)
 
-    def test_a_command_line_pipelined_is_no_longer_than_512_octets(self):
+    def test_long_addresses_fit_into_512_octets_a_line(self):
         relay = self.relay(tls="off", users=None)
-        people = ["%s@%s.test" % ("x" * 60, "y" * 60) for _ in range(1)]
-        self.quiet(self.send(relay, args=["-i", "-f", "a@b.test", *people]))
+        address = "%s@%s.test" % ("x" * 60, ".".join(["y" * 60] * 3))
+        self.quiet(self.send(relay, args=["-i", "-f", address, address]))
+        self.assertEqual(relay.only().rcpt_to, [address])
         for command in self.served(relay).sessions[0].commands:
             self.assertLessEqual(len(command), 510)
 
@@ -213,6 +222,35 @@ class Arrival(Smtp):
         self.quiet(self.send(relay))
         # greeting, EHLO, MAIL, RCPT, DATA, dot: one turn before each but EHLO
         self.assertGreaterEqual(self.served(relay).sessions[0].wire.turns, 6)
+
+    def test_replies_are_read_while_commands_are_written(self):
+        # 5000 recipients and 2.5 MB of replies: more than any buffer takes.
+        relay = self.relay(tls="off", users=None, replies={
+            "rcpt": "250-2.1.5 %s\n250 2.1.5 ok" % ("x" * 450)})
+        people = ["user%04d@dest.test" % i for i in range(5000)]
+        message = HEAD.replace(b"Bob <bob@example.net>",
+                               ",\n ".join(people).encode()) + b"\ntext\n"
+        self.quiet(self.send(relay, message, args=("-t", "-i", "-f",
+                                                   "a@b.test")))
+        got = [a for m in relay.accepted() for a in m.rcpt_to]
+        self.assertEqual(sorted(got), people)
+
+    def test_many_at_once(self):
+        relay = self.relay()
+        conf = self.conf_for(relay)
+        with ThreadPoolExecutor(12) as pool:
+            done = list(pool.map(lambda i: run(
+                ["-i", "-f", "a@b.test", "u%d@dest.test" % i],
+                MESSAGE + b"number %d\n" % i, conf=conf), range(40)))
+        for one in done:
+            self.quiet(one)
+        self.assertEqual(
+            sorted((m.rcpt_to[0], m.content) for m in relay.accepted()),
+            sorted(("u%d@dest.test" % i, crlf(MESSAGE + b"number %d\n" % i))
+                   for i in range(40)))
+        entries = self.log_pairs()
+        self.assertEqual(len({e["id"] for e in entries}), 40)
+        self.assertEqual({e["status"] for e in entries}, {"sent"})
 
     def test_forty_thousand_dots(self):
         relay = self.relay(tls="off", users=None)

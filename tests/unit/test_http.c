@@ -122,7 +122,7 @@ static const struct good goods[] = {
 	    "Connection: upgrade ,CLOSE\r\nContent-Length: 2\r\n\r\nok"),
 	    .status = 200, BODY("ok") },
 	{ "close only as part of a word", REPLY("HTTP/1.1 200 OK\r\n"
-	    "Connection: closed, foreclose\r\nContent-Length: 2\r\n\r\nok"),
+	    "Connection: clo, closed, ,foreclose,\r\nContent-Length: 2\r\n\r\nok"),
 	    .status = 200, .keep = true, BODY("ok") },
 	{ "HTTP/1.0", REPLY("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
 	    .status = 200, BODY("ok") },

@@ -1,0 +1,358 @@
+/* Every keyword of the configuration, built or not. */
+#include "lib/config/keywords.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lib/base/buf.h"
+#include "tests/unit/conf.h"
+
+static void
+test_keywords_of_the_whole_file(void **state)
+{
+	struct config c;
+	struct result res;
+
+	(void)state;
+	assert_int_equal(config_parse(&c, "f", "hostname mail.example.com\n"
+	    "domain example.com\nfrom a@example.com\n"
+	    "override-from b@example.com\nlog /var/log/sendroute\ntimeout 2m\n"
+	    "max-size 10k\nca-file /roots\n", &res), 0);
+	assert_string_equal(c.file, "f");
+	assert_int_equal(c.mode, 0);
+	assert_string_equal(c.hostname, "mail.example.com");
+	assert_string_equal(c.domain, "example.com");
+	assert_string_equal(c.from, "a@example.com");
+	assert_string_equal(c.override_from, "b@example.com");
+	assert_int_equal(c.log_target, LOG_TO_FILE);
+	assert_string_equal(c.log_file, "/var/log/sendroute");
+	assert_int_equal(c.timeout, 120);
+	assert_int_equal(c.max_size, 10240);
+	assert_string_equal(c.ca_file, "/roots");
+	assert_int_equal(c.nroutes, 0);
+	config_free(&c);
+}
+
+static void
+test_log_targets(void **state)
+{
+	struct config c;
+
+	(void)state;
+	conf_accepted(&c, "");
+	assert_int_equal(c.log_target, LOG_TO_SYSLOG);
+	config_free(&c);
+	conf_accepted(&c, "log syslog");
+	assert_int_equal(c.log_target, LOG_TO_SYSLOG);
+	assert_null(c.log_file);
+	config_free(&c);
+	conf_accepted(&c, "log none");
+	assert_int_equal(c.log_target, LOG_TO_NONE);
+	assert_null(c.log_file);
+	config_free(&c);
+}
+
+static void
+test_keywords_of_a_relay(void **state)
+{
+	static const unsigned char ab[] = { 0xab, 0xcd, 0xef };
+	const struct route *r;
+	struct config c;
+
+	(void)state;
+	conf_accepted(&c, "route relay\npassword \"p w\"\nuser u\nauth login\n"
+	    "tls implicit\nport 4650\nhost smtp.example\nca-file /ca\n"
+	    "tls-pin sha256:" HEX64 "\ntls-pin sha256:"
+	    "ABCDEF0123456789" HEX16 HEX16 HEX16 "\n"
+	    "senders /list\nsenders builtin\nsender @a.example\nsenders *\n"
+	    "fallback box\ntype smtp\n"
+	    "route box\ntype maildir\npath /var/mail/x\n");
+	r = &c.routes[0];
+	assert_int_equal(c.nroutes, 2);
+	assert_int_equal(r->type, ROUTE_SMTP);
+	assert_string_equal(r->name, "relay");
+	assert_int_equal(r->line, 2);
+	assert_string_equal(r->host, "smtp.example");
+	assert_int_equal(r->port, 4650);
+	assert_int_equal(r->tls, TLS_IMPLICIT);
+	assert_int_equal(r->auth, AUTH_LOGIN);
+	assert_string_equal(r->user, "u");
+	assert_string_equal(r->password.value, "p w");
+	assert_null(r->password.file);
+	assert_null(r->password.command);
+	assert_string_equal(r->ca_file, "/ca");
+	assert_int_equal(r->npins, 2);
+	assert_int_equal(r->pins[0][1], 0x23);
+	assert_int_equal(r->pins[0][31], 0xef);
+	assert_memory_equal(r->pins[1], ab, sizeof ab);
+	assert_ptr_equal(r->fallback_route, &c.routes[1]);
+	assert_string_equal(r->fallback, "box");
+	assert_int_equal(r->nsources, 4);
+	assert_int_equal(r->sources[0].kind, SENDER_FILE);
+	assert_string_equal(r->sources[0].text, "/list");
+	assert_int_equal(r->sources[1].kind, SENDER_BUILTIN);
+	assert_null(r->sources[1].text);
+	assert_int_equal(r->sources[2].kind, SENDER_PATTERN);
+	assert_string_equal(r->sources[2].text, "@a.example");
+	assert_string_equal(r->sources[2].conf, "f");
+	assert_int_equal(r->sources[2].line, 14);
+	assert_int_equal(r->sources[3].kind, SENDER_PATTERN);
+	assert_string_equal(r->sources[3].text, "*");
+	assert_int_equal(c.routes[1].type, ROUTE_MAILDIR);
+	assert_string_equal(c.routes[1].path, "/var/mail/x");
+	assert_null(c.routes[1].fallback_route);
+	config_free(&c);
+}
+
+static void
+test_keywords_of_ses(void **state)
+{
+	const struct route *r;
+	struct config c;
+
+	(void)state;
+	conf_accepted(&c, "route ses\ntype ses\nregion eu-west-1\n"
+	    "endpoint https://vpce.example/\ncredentials static\nprofile mail\n"
+	    "access-key-id AKIDEXAMPLE\nsecret-access-key wJal/+rXU\n"
+	    "session-token to/ken+=\nconfiguration-set set_1\n"
+	    "tag a=b\ntag c-d=E_f\nfrom-arn arn:aws:ses:x:1:identity/e.x\n"
+	    "ca-file /ca\ntls-pin sha256:" HEX64 "\nsender *\n");
+	r = &c.routes[0];
+	assert_int_equal(r->type, ROUTE_SES);
+	assert_string_equal(r->region, "eu-west-1");
+	assert_string_equal(r->endpoint, "https://vpce.example/");
+	assert_int_equal(r->credentials, CRED_STATIC);
+	assert_string_equal(r->profile, "mail");
+	assert_string_equal(r->access_key_id, "AKIDEXAMPLE");
+	assert_string_equal(r->secret_access_key.value, "wJal/+rXU");
+	assert_string_equal(r->session_token, "to/ken+=");
+	assert_string_equal(r->configuration_set, "set_1");
+	assert_int_equal(r->ntags, 2);
+	assert_string_equal(r->tags[0].name, "a");
+	assert_string_equal(r->tags[0].value, "b");
+	assert_string_equal(r->tags[1].name, "c-d");
+	assert_string_equal(r->tags[1].value, "E_f");
+	assert_string_equal(r->from_arn, "arn:aws:ses:x:1:identity/e.x");
+	assert_string_equal(r->ca_file, "/ca");
+	assert_int_equal(r->npins, 1);
+	config_free(&c);
+}
+
+static void
+test_choices_become_their_enum(void **state)
+{
+	static const struct { const char *in; int auth, tls, cred; } cases[] = {
+		{ "", AUTH_AUTO, TLS_STARTTLS, CRED_AUTO },
+		{ "auth auto\ntls starttls\n", AUTH_AUTO, TLS_STARTTLS, -1 },
+		{ "auth plain\nuser u\npassword p\n", AUTH_PLAIN, TLS_STARTTLS,
+		    -1 },
+		{ "auth login\nuser u\npassword p\n", AUTH_LOGIN, TLS_STARTTLS,
+		    -1 },
+		{ "auth off\ntls implicit\n", AUTH_OFF, TLS_IMPLICIT, -1 },
+		{ "tls off\n", AUTH_AUTO, TLS_OFF, -1 },
+		{ "credentials auto\n", -1, -1, CRED_AUTO },
+		{ "credentials env\n", -1, -1, CRED_ENV },
+		{ "credentials file\n", -1, -1, CRED_FILE },
+	};
+	struct buf b = { 0 };
+	struct config c;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		buf_reset(&b);
+		buf_addf(&b, "%s%s", cases[i].auth < 0 ? SES : SMTP,
+		    cases[i].in);
+		conf_accepted(&c, buf_str(&b));
+		if (cases[i].auth >= 0) {
+			assert_int_equal(c.routes[0].auth, cases[i].auth);
+			assert_int_equal(c.routes[0].tls, cases[i].tls);
+		}
+		if (cases[i].cred >= 0)
+			assert_int_equal(c.routes[0].credentials,
+			    cases[i].cred);
+		config_free(&c);
+	}
+	buf_free(&b);
+}
+
+/* Every keyword of the design that is not built: a good value, a bad one. */
+static const struct unbuilt_case {
+	const char *name, *good, *bad, *why;
+	unsigned where;
+} unbuilt[] = {
+	{ "aliases", "/etc/aliases", "aliases", "is no absolute path; "
+	    IS_PATH, IN_FILE },
+	{ "queue", "/var/spool/sendroute", "spool", "is no absolute path; "
+	    IS_PATH, IN_FILE },
+	{ "queue-lifetime", "5d", "366d", "is out of range; expected a "
+	    "duration from 1m to 365d, such as 5d", IN_FILE },
+	{ "queue-warn", "0", "53w", "is out of range; expected a duration up "
+	    "to 365d, such as 4h, or 0 for never", IN_FILE },
+	{ "bounce-to", "postmaster@example.com", "postmaster", "has no @; "
+	    IS_MAILBOX, IN_FILE },
+	{ "client-cert", "/c", "c", "is no absolute path; " IS_PATH, IN_SMTP },
+	{ "client-key", "/c", "c", "is no absolute path; " IS_PATH, IN_SMTP },
+	{ "source-address", "192.0.2.1", "eth0", "is no address; expected an "
+	    "IPv4 or IPv6 address", IN_SMTP },
+	{ "proxy", "socks5://localhost:1080", "localhost:1080", "is no proxy's "
+	    "URL; expected socks5://HOST:PORT or http://HOST:PORT", IN_SMTP },
+	{ "connections", "4", "0", "is out of range; expected a number from 1 "
+	    "to 100", IN_SMTP },
+	{ "rate", "14", "x", "is no such number; expected a number from 1 to "
+	    "100000", IN_SES },
+	{ "role-arn", "arn:aws:iam::1:role/x", "x", "starts otherwise; "
+	    "expected arn:...", IN_SES },
+	{ "dkim-domain", "example.com", "a@b", "is no domain name; " IS_DOMAIN,
+	    IN_MAILDIR },
+	{ "dkim-selector", "mail1", "a b", "is no domain name; expected a "
+	    "selector such as mail1", IN_MAILDIR },
+	{ "dkim-key", "/k", "k", "is no absolute path; " IS_PATH, IN_MAILDIR },
+	{ "pass-to", "/bin/qmail-remote", "qmail-remote", "is no absolute "
+	    "path; " IS_PATH, IN_QMAIL },
+};
+
+static void
+test_keywords_not_built_yet_say_so(void **state)
+{
+	const struct unbuilt_case *u;
+	char in[200], text[300];
+	int line;
+
+	(void)state;
+	for (u = unbuilt; u < unbuilt + sizeof unbuilt / sizeof *u; u++) {
+		line = u->where == IN_FILE ? 1 : 2;
+		snprintf(in, sizeof in, "%s%s \"%s\"\n",
+		    line == 1 ? "" : "route r\n", u->name, u->good);
+		snprintf(text, sizeof text, "%d: '%s' " IS_NOT_BUILT, line,
+		    u->name);
+		conf_refused(in, text);
+		/* Their values are known all the same. */
+		snprintf(in, sizeof in, "%s%s \"%s\"\n",
+		    line == 1 ? "" : "route r\n", u->name, u->bad);
+		snprintf(text, sizeof text, "%d: %s '%s' %s", line, u->name,
+		    u->bad, u->why);
+		conf_refused(in, text);
+	}
+}
+
+static void
+test_choices_not_built_yet_say_so(void **state)
+{
+	static const struct conf_bad cases[] = {
+		{ "route r\ntype lmtp\n", "2: type 'lmtp' " IS_NOT_BUILT },
+		{ "route r\ntype qmail\n", "2: type 'qmail' " IS_NOT_BUILT },
+		{ SMTP "auth cram-md5\n", "5: auth 'cram-md5' " IS_NOT_BUILT },
+		{ SMTP "auth scram-sha-256\n", "5: auth 'scram-sha-256' "
+		    IS_NOT_BUILT },
+		{ SMTP "auth oauthbearer\n", "5: auth 'oauthbearer' "
+		    IS_NOT_BUILT },
+		{ SMTP "auth xoauth2\n", "5: auth 'xoauth2' " IS_NOT_BUILT },
+		{ SES "credentials container\n", "4: credentials 'container' "
+		    IS_NOT_BUILT },
+		{ SES "credentials imds\n", "4: credentials 'imds' "
+		    IS_NOT_BUILT },
+		{ "route r\ntype uucp\n", "2: type 'uucp' is none of its "
+		    "values; expected ses, smtp or maildir" },
+	};
+
+	(void)state;
+	CONF_ALL_REFUSED(cases);
+}
+
+/* The design's list, so that no keyword is forgotten or added in passing. */
+static void
+test_the_table_is_the_design(void **state)
+{
+	static const struct { const char *name; unsigned where; } design[] = {
+		{ "hostname", IN_FILE }, { "domain", IN_FILE },
+		{ "from", IN_FILE }, { "override-from", IN_FILE },
+		{ "aliases", IN_FILE }, { "queue", IN_FILE },
+		{ "queue-lifetime", IN_FILE }, { "queue-warn", IN_FILE },
+		{ "bounce-to", IN_FILE }, { "log", IN_FILE },
+		{ "timeout", IN_FILE }, { "max-size", IN_FILE },
+		{ "ca-file", IN_FILE }, { "route", IN_FILE | IN_ROUTE },
+		{ "type", IN_ROUTE }, { "senders", IN_ROUTE },
+		{ "sender", IN_ROUTE }, { "fallback", IN_ROUTE },
+		{ "dkim-domain", IN_ROUTE }, { "dkim-selector", IN_ROUTE },
+		{ "dkim-key", IN_ROUTE }, { "host", IN_SMTP | IN_LMTP },
+		{ "port", IN_SMTP | IN_LMTP }, { "tls", IN_SMTP | IN_LMTP },
+		{ "auth", IN_SMTP | IN_LMTP }, { "user", IN_SMTP | IN_LMTP },
+		{ "password", IN_SMTP | IN_LMTP },
+		{ "password-file", IN_SMTP | IN_LMTP },
+		{ "password-command", IN_SMTP | IN_LMTP },
+		{ "client-cert", IN_SMTP | IN_LMTP },
+		{ "client-key", IN_SMTP | IN_LMTP },
+		{ "source-address", IN_SMTP | IN_LMTP },
+		{ "connections", IN_SMTP | IN_LMTP },
+		{ "ca-file", IN_SES | IN_SMTP | IN_LMTP },
+		{ "tls-pin", IN_SES | IN_SMTP | IN_LMTP },
+		{ "proxy", IN_SES | IN_SMTP | IN_LMTP },
+		{ "rate", IN_SES | IN_SMTP | IN_LMTP }, { "region", IN_SES },
+		{ "endpoint", IN_SES }, { "credentials", IN_SES },
+		{ "profile", IN_SES }, { "access-key-id", IN_SES },
+		{ "secret-access-key", IN_SES },
+		{ "secret-access-key-file", IN_SES },
+		{ "session-token", IN_SES }, { "role-arn", IN_SES },
+		{ "configuration-set", IN_SES }, { "tag", IN_SES },
+		{ "from-arn", IN_SES }, { "path", IN_MAILDIR },
+		{ "pass-to", IN_QMAIL },
+	};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(sizeof design / sizeof *design, KEYWORDS);
+	for (i = 0; i < KEYWORDS; i++) {
+		assert_string_equal(keywords[i].name, design[i].name);
+		assert_int_equal(keywords[i].where, design[i].where);
+	}
+}
+
+static void
+test_keywords_of_another_type(void **state)
+{
+	static const struct conf_bad cases[] = {
+		{ "route r\ntype smtp\nhost h\nregion x\nsender *\n",
+		    "4: 'region' is for routes of type ses; route r is of type "
+		    "smtp" },
+		{ "route r\nregion x\nhost h\nsender *\ntype smtp\n",
+		    "2: 'region' is for routes of type ses; route r is of type "
+		    "smtp" },
+		{ SES "host h\n", "4: 'host' is for routes of type smtp; route "
+		    "s is of type ses" },
+		{ BOX "tag a=b\n", "5: 'tag' is for routes of type ses; route "
+		    "b is of type maildir" },
+		{ BOX "ca-file /x\n", "5: 'ca-file' is for routes of type ses "
+		    "or smtp; route b is of type maildir" },
+		{ SMTP "path /x\n" BOX, "5: 'path' is for routes of type "
+		    "maildir; route r is of type smtp" },
+		{ SES "user u\nroute b\n", "4: 'user' is for routes of type "
+		    "smtp; route s is of type ses" },
+	};
+
+	(void)state;
+	CONF_ALL_REFUSED(cases);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keywords_of_the_whole_file),
+		cmocka_unit_test(test_log_targets),
+		cmocka_unit_test(test_keywords_of_a_relay),
+		cmocka_unit_test(test_keywords_of_ses),
+		cmocka_unit_test(test_choices_become_their_enum),
+		cmocka_unit_test(test_keywords_not_built_yet_say_so),
+		cmocka_unit_test(test_choices_not_built_yet_say_so),
+		cmocka_unit_test(test_the_table_is_the_design),
+		cmocka_unit_test(test_keywords_of_another_type),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
