@@ -18,7 +18,7 @@
 TOP_SRC = sendroute.c ses.c smtp.c bearssl-glue.c
 
 # Rooms that every byte of a message passes through: for speed, not for size.
-HOT = lib/base/base64.c lib/mail/lines.c
+HOT = lib/base/base64.c lib/mail/lines.c lib/mail/spool.c lib/net/stream.c
 
 # Who may see which header of others, and who is told what at compile time.
 USES_BEARSSL = bearssl-glue.c
@@ -310,4 +310,4 @@ help:
 .PHONY: all check check-all tests demo bench layers install uninstall clean \
 	distclean help
 .DELETE_ON_ERROR:
-.SECONDARY:
+.SECONDARY: $(UNIT_SRC:%.c=build/san/%.o)

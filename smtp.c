@@ -22,7 +22,7 @@ enum {
 	REPLY_LINES = 128, REPLY_BYTES = 65536,
 	COMMAND_MAX = 510,		/* without CRLF */
 	WINDOW = 100,			/* commands sent ahead of their replies */
-	BLOCK = 16384			/* of the spool */
+	BLOCK = 65536			/* of the spool: few system calls */
 };
 
 enum { MECH_PLAIN = 1, MECH_LOGIN = 2 };

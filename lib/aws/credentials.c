@@ -200,7 +200,7 @@ failed(struct finder *f, const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	result_set(f->res, OUT_TEMP, CAUSE_OPERATOR,
-	    "route %s: AWS credentials: %s", f->route->name, text);
+	    "AWS credentials: %s", text);
 	return FAILED;
 }
 
@@ -474,8 +474,7 @@ credentials_find(const struct route *r, env_lookup env, struct credentials *c,
 	ret = ask_all(&f);
 	if (ret == ABSENT) {
 		result_set(res, OUT_TEMP, CAUSE_OPERATOR,
-		    "route %s: no AWS credentials: %s", r->name,
-		    buf_str(&f.answers));
+		    "no AWS credentials: %s", buf_str(&f.answers));
 		res->exit = file_exit(&f);
 	}
 	finder_free(&f);
@@ -506,8 +505,7 @@ region_copy(const struct finder *f, const char *region, const char *from)
 
 	if (n > REGION_MAX || strspn(region, allowed) != n) {
 		result_set(f->res, OUT_TEMP, CAUSE_OPERATOR,
-		    "route %s: \"%.80s\" in %s is not the name of a region",
-		    f->route->name, region, from);
+		    "\"%.80s\" in %s is not the name of a region", region, from);
 		f->res->exit = EXIT_CONFIGURATION;
 		return NULL;
 	}
@@ -523,8 +521,8 @@ region_absent(const struct finder *f)
 	const struct file *file = f->shared.state < 0 ? &f->shared : &f->config;
 
 	result_set(f->res, OUT_TEMP, CAUSE_OPERATOR,
-	    "route %s: no region: expected `region`, AWS_REGION or a region in "
-	    "profile %s%s%s", f->route->name, f->profile,
+	    "no region: expected `region`, AWS_REGION or a region in "
+	    "profile %s%s%s", f->profile,
 	    file->state < 0 ? "; " : "", file->state < 0 ? file->why.text : "");
 	f->res->exit = EXIT_CONFIGURATION;
 	return NULL;

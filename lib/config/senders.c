@@ -105,18 +105,22 @@ is_blank(char c)
 }
 
 /*
- * The length of a line without the comment in it, if there is one. Only called
- * for what is no pattern as a whole: a # in a quoted local part is none.
+ * The length of a line without the comment in it, if there is one: a # at the
+ * start or behind a blank, but not in a quoted local part.
  */
 static size_t
 without_comment(const char *line, size_t n)
 {
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < n; i++)
+	if (line[0] == '"')
+		for (i = 1; i < n && line[i] != '"'; i++)
+			if (line[i] == '\\')
+				i++;
+	for (; i < n; i++)
 		if (line[i] == '#' && (i == 0 || is_blank(line[i - 1])))
-			break;
-	return i;
+			return i;
+	return n;
 }
 
 /* A line in which there may be a comment. */

@@ -9,11 +9,12 @@ enum { UTF8_MAX = 4, FOLD_NEAR = LINE_MAX_BYTES - UTF8_MAX + 1 };
 #define EACH_BYTE(v) (UINT64_C(0x0101010101010101) * (v))
 
 /*
- * Length of the run at p that holds no byte below 0x0E: no NUL, LF or CR (nor a
- * few others, which the caller then takes singly). Eight bytes at a time.
+ * Copy the run at p that holds no byte below 0x0E: no NUL, LF or CR (nor a few
+ * others, which the caller then takes singly). Eight bytes at a time: every byte
+ * of every message comes through here. Returns its length.
  */
 static size_t
-plain_run(const unsigned char *p, size_t n, bool *has_8bit)
+copy_run(unsigned char *to, const unsigned char *p, size_t n, bool *has_8bit)
 {
 	uint64_t x, high = 0;
 	size_t i = 0;
@@ -23,12 +24,37 @@ plain_run(const unsigned char *p, size_t n, bool *has_8bit)
 		if ((x - EACH_BYTE(0x0E)) & ~x & EACH_BYTE(0x80))
 			break;
 		high |= x;
+		memcpy(to + i, &x, 8);
 	}
-	for (; i < n && p[i] >= 0x0E; i++)
+	for (; i < n && p[i] >= 0x0E; i++) {
 		high |= p[i];
+		to[i] = p[i];
+	}
 	if (high & EACH_BYTE(0x80))
 		*has_8bit = true;
 	return i;
+}
+
+static int
+flush(struct lines *l)
+{
+	size_t n = l->out_len;
+
+	l->out_len = 0;
+	return n > 0 ? l->sink(l->ctx, l->out, n) : 0;
+}
+
+/* Hand on n <= LINES_BUFFER bytes. */
+static int
+give(struct lines *l, const void *data, size_t n)
+{
+	if (l->by_line)
+		return l->sink(l->ctx, data, n);
+	if (n > LINES_BUFFER - l->out_len && flush(l) < 0)
+		return -1;
+	memcpy(l->out + l->out_len, data, n);
+	l->out_len += n;
+	return 0;
 }
 
 static int
@@ -37,7 +63,7 @@ put(struct lines *l, const void *data, size_t n)
 	l->column += n;
 	if (l->column > LINE_MAX_BYTES)
 		l->has_long = true;
-	return l->sink(l->ctx, data, n);
+	return give(l, data, n);
 }
 
 static size_t
@@ -72,7 +98,7 @@ put_text(struct lines *l, const unsigned char *p, size_t n)
 			k = room(l, p, n);
 			if (k == 0) {
 				l->column = 0;
-				if (l->sink(l->ctx, "\r\n", 2) < 0 ||
+				if (give(l, "\r\n", 2) < 0 ||
 				    put(l, " ", 1) < 0)
 					return -1;
 				continue;
@@ -92,7 +118,7 @@ static int
 put_end(struct lines *l)
 {
 	l->column = 0;
-	return l->sink(l->ctx, "\r\n", 2);
+	return give(l, "\r\n", 2);
 }
 
 /* A lone dot turned out to be data. */
@@ -170,32 +196,70 @@ control(struct lines *l, unsigned char c)
 	return text(l, &c, 1);
 }
 
+/*
+ * The way of nearly all bytes: text that needs no second look goes straight to
+ * the buffer. Returns how much was taken; 0: the slow way must be taken.
+ */
+static size_t
+take_run(struct lines *l, const unsigned char *p, size_t n)
+{
+	size_t run;
+
+	if (l->by_line || l->lone || l->held || (l->column == 0 && *p == '.'))
+		return 0;
+	if (n > LINES_BUFFER - l->out_len)
+		n = LINES_BUFFER - l->out_len;
+	if (l->fold) {
+		if (l->column >= FOLD_NEAR)
+			return 0;
+		if (n > FOLD_NEAR - l->column)
+			n = FOLD_NEAR - l->column;
+	}
+	run = copy_run(l->out + l->out_len, p, n, &l->has_8bit);
+	l->out_len += run;
+	l->column += run;
+	if (l->column > LINE_MAX_BYTES)
+		l->has_long = true;
+	return run;
+}
+
+/* Text the slow way, at most `piece` bytes. */
+static int
+take_text(struct lines *l, const unsigned char *p, size_t n, size_t *taken)
+{
+	unsigned char piece[LINE_MAX_BYTES];
+
+	*taken = copy_run(piece, p, n < sizeof piece ? n : sizeof piece,
+	    &l->has_8bit);
+	return *taken > 0 ? text(l, piece, *taken) : 0;
+}
+
 int
 lines_feed(struct lines *l, const void *data, size_t n)
 {
 	const unsigned char *p = data;
 	size_t run;
-	int rc;
 
 	while (n > 0 && !l->ended) {
-		run = plain_run(p, n, &l->has_8bit);
-		if (run > 0) {
-			l->after_cr = false;
-			rc = text(l, p, run);
-		} else {
-			run = 1;
-			rc = control(l, *p);
-		}
-		if (rc < 0)
+		run = take_run(l, p, n);
+		if (run == 0 && take_text(l, p, n, &run) < 0)
 			return -1;
+		if (run > 0)
+			l->after_cr = false;
 		p += run;
 		n -= run;
+		if (n > 0 && *p < 0x0E && !l->ended) {
+			if (control(l, *p) < 0)
+				return -1;
+			p++;
+			n--;
+		}
 	}
 	return 0;
 }
 
-int
-lines_finish(struct lines *l)
+static int
+end_text(struct lines *l)
 {
 	if (l->ended)
 		return 0;
@@ -207,4 +271,10 @@ lines_finish(struct lines *l)
 	if (l->held)
 		return 0;
 	return l->column > 0 ? put_end(l) : 0;
+}
+
+int
+lines_finish(struct lines *l)
+{
+	return end_text(l) < 0 ? -1 : flush(l);
 }

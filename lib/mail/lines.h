@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { LINE_MAX_BYTES = 998 };		/* RFC 5322 section 2.1.1, without CRLF */
+enum {
+	LINE_MAX_BYTES = 998,		/* RFC 5322 section 2.1.1, without CRLF */
+	LINES_BUFFER = 8192
+};
 
 /* What a line with a lone dot means (sendmail's -i). */
 enum lone_dot { DOT_IS_DATA, DOT_ENDS, DOT_ENDS_WHEN_LAST };
@@ -34,6 +37,8 @@ struct lines {
 	bool lone;		/* the line so far is a dot, not yet handed on */
 	bool held;		/* a whole lone-dot line, not yet handed on */
 	size_t column;		/* bytes of the line handed on so far */
+	size_t out_len;
+	unsigned char out[LINES_BUFFER];	/* unused while by_line */
 };
 
 /*

@@ -12,7 +12,7 @@
 
 #include "lib/base/result.h"
 
-enum { SPOOL_BUFFER = 16384 };
+enum { SPOOL_BUFFER = 65536 };
 
 struct spool {
 	int fd;			/* -1: not open */

@@ -29,6 +29,7 @@ log_selector = +smtp_protocol_error +smtp_syntax_error +tls_cipher +smtp_no_mail
 primary_hostname = exim.{domain}
 deliver_drop_privilege = true
 local_interfaces = 127.0.0.1
+daemon_startup_retries = 0
 daemon_smtp_ports = {starttls} : {implicit}
 tls_on_connect_ports = {implicit}
 tls_advertise_hosts = *

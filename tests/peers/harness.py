@@ -264,11 +264,22 @@ class Unmeasurable(Exception):
     pass
 
 
+def kilobytes(pid, name, key):
+    try:
+        with open("/proc/%d/%s" % (pid, name)) as file:
+            found = re.search(r"(?m)^%s:\s+(\d+) kB" % key, file.read())
+        return int(found.group(1)) if found else 0
+    except OSError:
+        return 0
+
+
 def run_measured(args, stdin_path, conf, env=None, timeout=300):
     """Run the program and note the most memory it ever held (VmHWM).
 
     getrusage() would count the forked interpreter before exec; so the program
     is stopped at its exit by ptrace(2) and its own high-water mark is read.
+    Newer kernels count per processor and are late by some pages; what is held
+    at the exit is therefore counted page by page as well.
     """
     import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
@@ -310,9 +321,8 @@ def run_measured(args, stdin_path, conf, env=None, timeout=300):
             passed_on = os.WSTOPSIG(status)
             if status >> 16 == exit_event:
                 passed_on = 0
-                with open("/proc/%d/status" % child) as file:
-                    peak = int(re.search(r"VmHWM:\s+(\d+) kB",
-                                         file.read()).group(1))
+                peak = max(kilobytes(child, "status", "VmHWM"),
+                           kilobytes(child, "smaps_rollup", "Rss"))
     finally:
         killer.cancel()
     texts = []

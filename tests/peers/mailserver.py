@@ -50,6 +50,10 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+class Unstarted(Exception):
+    pass
+
+
 class MailServer:
     """A server with a folder of its own, mailboxes and one account.
 
@@ -65,14 +69,23 @@ class MailServer:
         self.cert, self.key = certificates.server(cert)
         self.user, self.password = user, password
         self.mailboxes, self.limit = mailboxes, limit
-        self.process = None
+        self.process, self.home = None, None
         self.root = unpack.tree(self.name.lower())
+        self.settle_down(3)
+
+    def settle_down(self, tries):
+        """Starts; another program may have taken a port in the meantime."""
         self.home = tempfile.mkdtemp(prefix=self.name.lower() + "-")
         os.chmod(self.home, 0o755)
         self.starttls, self.implicit = free_ports(2)
         try:
             self.lay_out()
             self.start()
+        except Unstarted:
+            self.close()
+            if tries == 1:
+                raise
+            self.settle_down(tries - 1)
         except BaseException:
             self.close()
             raise
@@ -80,6 +93,7 @@ class MailServer:
     def close(self):
         if self.process:
             self.stop()
+            self.process = None
         shutil.rmtree(self.home, ignore_errors=True)
 
     def path(self, name):
@@ -95,17 +109,22 @@ class MailServer:
                 arguments, env=environment, stdin=subprocess.DEVNULL,
                 stdout=errors, stderr=errors, start_new_session=True,
                 preexec_fn=end_with_parent)
-        for port in (self.starttls, self.implicit):
-            if not wait_until(lambda: self.listens(port), 20):
-                raise RuntimeError("%s does not listen: %s" % (
-                    self.name, self.log()))
-
-    def listens(self, port):
-        if self.process.poll() is not None:
-            raise RuntimeError("%s did not start: %s" % (
+        if not wait_until(self.greets, 20):
+            raise Unstarted("%s does not answer: %s" % (
                 self.name, self.log()))
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    def greets(self):
+        """Its own greeting comes from one port, and the other is open."""
+        if self.process.poll() is not None:
+            raise Unstarted("%s did not start: %s" % (self.name, self.log()))
+        try:
+            with socket.create_connection(
+                    ("127.0.0.1", self.starttls), 10) as probe:
+                mine = self.name.encode() in probe.recv(1024)
+            socket.create_connection(("127.0.0.1", self.implicit), 10).close()
+        except OSError:
+            return False
+        return mine
 
     def stop(self):
         """Ends the server and all that it started, by their own group."""

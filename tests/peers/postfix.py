@@ -186,6 +186,7 @@ class Postfix(MailServer):
         super().close()
         if self.auth:
             self.auth.close()
+            self.auth = None
 
     def lay_out(self):
         self.auth = DovecotAuth(self.user, self.password)

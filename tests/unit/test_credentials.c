@@ -248,11 +248,11 @@ half_of_the_route_s_keys_is_an_error(void **state)
 	(void)state;
 	set_environment_keys();
 	r.access_key_id = route_id;
-	fails(&r, "route ses: AWS credentials: access-key-id without "
+	fails(&r, "AWS credentials: access-key-id without "
 	    "secret-access-key");
 	r.access_key_id = NULL;
 	r.secret_access_key.value = route_secret;
-	fails(&r, "route ses: AWS credentials: secret-access-key without "
+	fails(&r, "AWS credentials: secret-access-key without "
 	    "access-key-id");
 }
 
@@ -264,7 +264,7 @@ static_asks_nobody_else(void **state)
 	(void)state;
 	put_default_keys();
 	set_environment_keys();
-	fails(&r, "route ses: no AWS credentials: access-key-id is not given");
+	fails(&r, "no AWS credentials: access-key-id is not given");
 }
 
 /* The reason that was seen when the secret's file was opened is passed on. */
@@ -333,12 +333,12 @@ half_of_the_keys_in_the_environment_is_an_error(void **state)
 	(void)state;
 	put_default_keys();
 	set("AWS_ACCESS_KEY_ID", "AKIAENV");
-	fails(&r, "route ses: AWS credentials: AWS_ACCESS_KEY_ID is set, but "
+	fails(&r, "AWS credentials: AWS_ACCESS_KEY_ID is set, but "
 	    "AWS_SECRET_ACCESS_KEY is not");
 	set("AWS_ACCESS_KEY_ID", NULL);
 	set("AWS_SECRET_ACCESS_KEY", ENV_SECRET);
 	set("AWS_ACCESS_KEY_ID", "");
-	fails(&r, "route ses: AWS credentials: AWS_SECRET_ACCESS_KEY is set, "
+	fails(&r, "AWS credentials: AWS_SECRET_ACCESS_KEY is set, "
 	    "but AWS_ACCESS_KEY_ID is not");
 }
 
@@ -349,7 +349,7 @@ mode_env_looks_at_no_file(void **state)
 
 	(void)state;
 	put_default_keys();
-	fails(&r, "route ses: no AWS credentials: environment: no "
+	fails(&r, "no AWS credentials: environment: no "
 	    "AWS_ACCESS_KEY_ID");
 }
 
@@ -380,7 +380,7 @@ a_profile_of_the_route_skips_the_environment(void **state)
 	finds(&r, "AKIAMAIL", SECRET, NULL,
 	    "profile mail in ~/.aws/credentials");
 	r.credentials = CRED_ENV;
-	fails(&r, "route ses: no AWS credentials: environment: skipped, the "
+	fails(&r, "no AWS credentials: environment: skipped, the "
 	    "route has a profile");
 }
 
@@ -392,11 +392,11 @@ with_set_id_privilege_only_the_route_counts(void **state)
 	(void)state;
 	put_default_keys();
 	set_environment_keys();
-	fails_with(&r, NULL, 0, "route ses: no AWS credentials: environment: "
+	fails_with(&r, NULL, 0, "no AWS credentials: environment: "
 	    "not looked at with set-id privilege; user files: not looked at "
 	    "with set-id privilege" LATER);
 	r.credentials = CRED_FILE;
-	fails_with(&r, NULL, 0, "route ses: no AWS credentials: user files: "
+	fails_with(&r, NULL, 0, "no AWS credentials: user files: "
 	    "not looked at with set-id privilege");
 }
 
@@ -424,7 +424,7 @@ keys_that_would_break_a_header_are_refused(void **state)
 		nvariables = 1;		/* HOME stays */
 		set_environment_keys();
 		set(table[i].variable, table[i].value);
-		snprintf(want, sizeof want, "route ses: AWS credentials: %s of "
+		snprintf(want, sizeof want, "AWS credentials: %s of "
 		    "the environment holds a blank, a control character or one "
 		    "that is not ASCII", table[i].variable);
 		fails(&r, want);
@@ -441,11 +441,11 @@ keys_in_files_are_checked_too(void **state)
 	(void)state;
 	put(".aws/credentials", "[default]\naws_access_key_id=AKIA\n"
 	    "aws_secret_access_key=" SECRET " two\n");
-	fails(&r, "route ses: AWS credentials: aws_secret_access_key of profile "
+	fails(&r, "AWS credentials: aws_secret_access_key of profile "
 	    "default in ~/.aws/credentials holds a blank, a control character "
 	    "or one that is not ASCII");
 	put_bytes(".aws/credentials", with_nul, sizeof with_nul - 1);
-	fails(&r, "route ses: AWS credentials: aws_access_key_id of profile "
+	fails(&r, "AWS credentials: aws_access_key_id of profile "
 	    "default in ~/.aws/credentials holds a blank, a control character "
 	    "or one that is not ASCII");
 }
@@ -460,11 +460,11 @@ keys_of_the_route_are_checked_too(void **state)
 	r.access_key_id = route_id;
 	r.secret_access_key.value = route_secret;
 	r.session_token = bad;
-	fails(&r, "route ses: AWS credentials: session-token of the "
+	fails(&r, "AWS credentials: session-token of the "
 	    "configuration holds a blank, a control character or one that is "
 	    "not ASCII");
 	r.session_token = none;
-	fails(&r, "route ses: AWS credentials: session-token of the "
+	fails(&r, "AWS credentials: session-token of the "
 	    "configuration is empty");
 }
 
@@ -488,7 +488,7 @@ the_config_file_has_keys_too(void **state)
 	set("AWS_PROFILE", "default");
 	finds(&r, "AKIACONF", SECRET, "tok", "profile default in ~/.aws/config");
 	set("AWS_PROFILE", "bare");
-	fails(&r, "route ses: no AWS credentials: environment: no "
+	fails(&r, "no AWS credentials: environment: no "
 	    "AWS_ACCESS_KEY_ID; ~/.aws/credentials: no such file; "
 	    "~/.aws/config: no [profile bare]" LATER);
 }
@@ -556,12 +556,12 @@ half_of_the_keys_in_a_profile_is_an_error(void **state)
 	(void)state;
 	put(".aws/credentials", "[default]\naws_access_key_id=AKIA\n");
 	put(".aws/config", "[default]\nregion=eu-west-1\n");
-	fails(&r, "route ses: AWS credentials: profile default in "
+	fails(&r, "AWS credentials: profile default in "
 	    "~/.aws/credentials has aws_access_key_id, but no "
 	    "aws_secret_access_key");
 	put(".aws/credentials", "");
 	put(".aws/config", "[default]\naws_secret_access_key=" SECRET "\n");
-	fails(&r, "route ses: AWS credentials: profile default in "
+	fails(&r, "AWS credentials: profile default in "
 	    "~/.aws/config has aws_secret_access_key, but no "
 	    "aws_access_key_id");
 }
@@ -598,7 +598,7 @@ only_a_lone_tilde_is_expanded(void **state)
 	set("AWS_SHARED_CREDENTIALS_FILE", "~nobody/x");
 	set("AWS_CONFIG_FILE", "/nowhere/~/x");
 	assert_int_equal(credentials_find(&r, fake_env, &c, &res), -1);
-	assert_string_equal(res.text, "route ses: no AWS credentials: "
+	assert_string_equal(res.text, "no AWS credentials: "
 	    "~nobody/x: no such file; /nowhere/~/x: no such file");
 }
 
@@ -613,7 +613,7 @@ without_a_home_the_usual_files_are_not_found(void **state)
 	put_default_keys();
 	set("HOME", NULL);
 	assert_int_equal(credentials_find(&r, fake_env, &c, &res), -1);
-	assert_string_equal(res.text, "route ses: no AWS credentials: "
+	assert_string_equal(res.text, "no AWS credentials: "
 	    "~/.aws/credentials: HOME is not set; ~/.aws/config: HOME is not "
 	    "set");
 }
@@ -626,20 +626,20 @@ every_source_says_why_it_has_nothing(void **state)
 	struct route r = route_of(CRED_AUTO);
 
 	(void)state;
-	fails(&r, "route ses: no AWS credentials: environment: no "
+	fails(&r, "no AWS credentials: environment: no "
 	    "AWS_ACCESS_KEY_ID; ~/.aws/credentials: no such file; "
 	    "~/.aws/config: no such file" LATER);
 	put(".aws/credentials", "[mail]\n");
 	put(".aws/config", "[default]\nregion = eu-west-1\n");
-	fails(&r, "route ses: no AWS credentials: environment: no "
+	fails(&r, "no AWS credentials: environment: no "
 	    "AWS_ACCESS_KEY_ID; ~/.aws/credentials: no [default]; "
 	    "~/.aws/config: no keys in [default]" LATER);
 	set("AWS_PROFILE", "mail");
-	fails(&r, "route ses: no AWS credentials: environment: no "
+	fails(&r, "no AWS credentials: environment: no "
 	    "AWS_ACCESS_KEY_ID; ~/.aws/credentials: no keys in [mail]; "
 	    "~/.aws/config: no [profile mail]" LATER);
 	r.credentials = CRED_FILE;
-	fails(&r, "route ses: no AWS credentials: "
+	fails(&r, "no AWS credentials: "
 	    "~/.aws/credentials: no keys in [mail]; "
 	    "~/.aws/config: no [profile mail]");
 }
@@ -653,7 +653,7 @@ an_unreadable_file_is_told_with_status_77(void **state)
 	(void)state;
 	in_home(path, ".aws/credentials");
 	assert_int_equal(mkdir(path, 0700), 0);
-	fails_with(&r, fake_env, EXIT_NOPERM, "route ses: no AWS credentials: "
+	fails_with(&r, fake_env, EXIT_NOPERM, "no AWS credentials: "
 	    "~/.aws/credentials: Is a directory; ~/.aws/config: no such file");
 	put(".aws/config", "[default]\naws_access_key_id=AKIACONF\n"
 	    "aws_secret_access_key=" SECRET "\n");
@@ -679,7 +679,7 @@ a_file_that_may_not_be_read_is_told_with_status_77(void **state)
 		assert_int_equal(seteuid(NOBODY), 0);
 	reached = chdir(path) == 0;
 	if (reached)
-		fails_with(&r, fake_env, EXIT_NOPERM, "route ses: no AWS "
+		fails_with(&r, fake_env, EXIT_NOPERM, "no AWS "
 		    "credentials: ~/.aws/credentials: Permission denied; "
 		    "~/.aws/config: no such file");
 	if (root)
@@ -697,15 +697,15 @@ sources_that_are_not_built_are_named(void **state)
 
 	(void)state;
 	put(".aws/config", "[default]\ncredential_process = /bin/keys\n");
-	fails(&r, "route ses: no AWS credentials: ~/.aws/credentials: no such "
+	fails(&r, "no AWS credentials: ~/.aws/credentials: no such "
 	    "file; profile default has credential_process: this source is not "
 	    "built yet; ~/.aws/config: no keys in [default]");
 	put(".aws/config", "[default]\nsso_session = x\n");
-	fails(&r, "route ses: no AWS credentials: profile default has sso_*: "
+	fails(&r, "no AWS credentials: profile default has sso_*: "
 	    "this source is not built yet; ~/.aws/credentials: no such file; "
 	    "~/.aws/config: no keys in [default]");
 	put(".aws/config", "[default]\nsso_start_url = x\n");
-	fails(&r, "route ses: no AWS credentials: profile default has sso_*: "
+	fails(&r, "no AWS credentials: profile default has sso_*: "
 	    "this source is not built yet; ~/.aws/credentials: no such file; "
 	    "~/.aws/config: no keys in [default]");
 	put_default_keys();
@@ -722,11 +722,11 @@ a_role_is_not_replaced_by_the_keys_beside_it(void **state)
 	(void)state;
 	put_default_keys();
 	put(".aws/config", "[default]\nrole_arn = arn:aws:iam::1:role/x\n");
-	fails(&r, "route ses: AWS credentials: profile default has role_arn: "
+	fails(&r, "AWS credentials: profile default has role_arn: "
 	    "this source is not built yet");
 	put(".aws/config", "[default]\nrole_arn = arn:aws:iam::1:role/x\n"
 	    "web_identity_token_file = /t\n");
-	fails(&r, "route ses: AWS credentials: profile default has "
+	fails(&r, "AWS credentials: profile default has "
 	    "web_identity_token_file: this source is not built yet");
 	set_environment_keys();
 	finds(&r, "AKIAENV", ENV_SECRET, NULL, "the environment");
@@ -790,15 +790,15 @@ no_region_anywhere_is_a_configuration_error(void **state)
 	char path[PATH_SIZE];
 
 	(void)state;
-	no_region(&r, fake_env, "route ses: no region: expected `region`, "
+	no_region(&r, fake_env, "no region: expected `region`, "
 	    "AWS_REGION or a region in profile default");
 	in_home(path, ".aws/config");
 	assert_int_equal(mkdir(path, 0700), 0);
-	no_region(&r, fake_env, "route ses: no region: expected `region`, "
+	no_region(&r, fake_env, "no region: expected `region`, "
 	    "AWS_REGION or a region in profile default; ~/.aws/config: Is a "
 	    "directory");
 	set("AWS_REGION", "eu-west-1");
-	no_region(&r, NULL, "route ses: no region: expected `region`, "
+	no_region(&r, NULL, "no region: expected `region`, "
 	    "AWS_REGION or a region in profile default");
 }
 
@@ -809,10 +809,10 @@ what_cannot_be_a_region_is_refused(void **state)
 
 	(void)state;
 	set("AWS_REGION", "eu-west-1.evil.example/");
-	no_region(&r, fake_env, "route ses: \"eu-west-1.evil.example/\" in "
+	no_region(&r, fake_env, "\"eu-west-1.evil.example/\" in "
 	    "AWS_REGION is not the name of a region");
 	set("AWS_REGION", "eu-west-1\r\nX: y");
-	no_region(&r, fake_env, "route ses: \"eu-west-1\?\?X: y\" in "
+	no_region(&r, fake_env, "\"eu-west-1\?\?X: y\" in "
 	    "AWS_REGION is not the name of a region");
 	set("AWS_REGION", "a23456789012345678901234567890"
 	    "123456789012345678901234567890123");
@@ -820,12 +820,12 @@ what_cannot_be_a_region_is_refused(void **state)
 	    "123456789012345678901234567890123");
 	set("AWS_REGION", "a23456789012345678901234567890"
 	    "1234567890123456789012345678901234");
-	no_region(&r, fake_env, "route ses: \"a23456789012345678901234567890"
+	no_region(&r, fake_env, "\"a23456789012345678901234567890"
 	    "1234567890123456789012345678901234\" in AWS_REGION is not the "
 	    "name of a region");
 	set("AWS_REGION", NULL);
 	put(".aws/config", "[default]\nregion = eu west\n");
-	no_region(&r, fake_env, "route ses: \"eu west\" in ~/.aws/config is not "
+	no_region(&r, fake_env, "\"eu west\" in ~/.aws/config is not "
 	    "the name of a region");
 }
 

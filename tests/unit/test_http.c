@@ -653,6 +653,9 @@ test_requests_to_the_byte_in_one_write(void **state)
 		    "Content-Length: 0\r\n\r\n" },
 		{ { .method = "PUT", .target = "/token" }, "PUT /token HTTP/1.1"
 		    "\r\nContent-Length: 0\r\n\r\n" },
+		{ { .method = "DELETE", .target = "/", .body_size = 5,
+		    .body = write_body, .ctx = &hello },
+		    "DELETE / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello" },
 		{ { .method = "DELETE", .target = "/" },
 		    "DELETE / HTTP/1.1\r\n\r\n" }
 	};
@@ -936,13 +939,15 @@ test_a_silent_peer_that_takes_nothing_times_out(void **state)
 	assert_int_equal(run.rc, -1);
 	assert_string_equal(run.s.err.text, "peer: timed out");
 	assert_false(run.r.sent_whole);
+	/* Having waited for it once, nobody waits for a reply as well. */
+	assert_int_equal(run.s.flights, 0);
 	finish(&run);
 }
 
 static void
 test_a_body_that_cannot_be_produced_is_a_local_failure(void **state)
 {
-	/* The reply that is there already has no say in it. */
+	/* The reply that is there by then has no say in it. */
 	static const struct script_step steps[] = { HEARS_BYTES(10),
 	    SAYS(EARLY), HEARS_ANY, STOP };
 	static const char *const texts[] = { "peer: spool: bad disk",
@@ -952,14 +957,16 @@ test_a_body_that_cannot_be_produced_is_a_local_failure(void **state)
 
 	(void)state;
 	for (i = 0; i < 2; i++) {
-		struct body b = { .p = big, .n = 1000, .step = 100, .fail = i + 1 };
+		struct body b = { .p = big, .n = 50000, .step = 1000,
+		    .fail = i + 1 };
 
 		run_post(&run, steps, &b, SIZE_MAX);
 		assert_int_equal(run.rc, -1);
 		assert_string_equal(run.s.err.text, texts[i]);
 		assert_int_equal(run.s.err.cause, CAUSE_LOCAL);
 		assert_false(run.r.sent_whole);
-		assert_int_equal(run.p.wrote.len, 0);
+		assert_false(run.r.began);
+		assert_int_equal(run.p.wrote.len, STREAM_OUT);
 		finish(&run);
 	}
 }

@@ -129,7 +129,8 @@ keeps_every_byte(void **state)
 			    (unsigned char)i;
 		memcpy(want, in, sizeof in);
 		lines_feed(&l, in, sizeof in);
-		assert_int_equal(out.len, sizeof in);
+		lines_finish(&l);
+		assert_int_equal(out.len, sizeof in + 2);
 		assert_memory_equal(out.p, want, sizeof want);
 		buf_free(&out);
 	}
@@ -226,6 +227,38 @@ folds_around_utf8(void **state)
 		}
 }
 
+/* Longer than any buffer inside, with lines of every length up to 200. */
+static void
+a_long_text_arrives_whole(void **state)
+{
+	struct buf in = { 0 }, want = { 0 }, out = { 0 };
+	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
+	size_t i, k, step;
+
+	(void)state;
+	for (i = 0; i < 400; i++) {
+		for (k = 0; k < i % 200; k++)
+			buf_addc(&in, (char)('!' + (i * 31 + k) % 90));
+		buf_addc(&in, '\n');
+	}
+	for (i = 0; i < in.len; i++) {
+		if (in.p[i] == '\n')
+			buf_addc(&want, '\r');
+		buf_addc(&want, in.p[i]);
+	}
+	for (i = 0, step = 1; i < in.len; i += step, step = step * 7 % 5003) {
+		if (step > in.len - i)
+			step = in.len - i;
+		lines_feed(&l, in.p + i, step);
+	}
+	lines_finish(&l);
+	assert_int_equal(out.len, want.len);
+	assert_memory_equal(out.p, want.p, want.len);
+	buf_free(&in);
+	buf_free(&want);
+	buf_free(&out);
+}
+
 static int
 refuse(void *ctx, const void *data, size_t n)
 {
@@ -238,10 +271,13 @@ refuse(void *ctx, const void *data, size_t n)
 static void
 stops_when_the_sink_says_so(void **state)
 {
-	struct lines l = { .sink = refuse };
+	struct lines l = { .sink = refuse }, m = { .sink = refuse,
+		.by_line = true };
 
 	(void)state;
-	assert_int_equal(lines_feed(&l, "a\n", 2), -1);
+	assert_int_equal(lines_feed(&l, "a\n", 2), 0);
+	assert_int_equal(lines_finish(&l), -1);
+	assert_int_equal(lines_feed(&m, "a\n", 2), -1);
 }
 
 int
@@ -254,6 +290,7 @@ main(void)
 		cmocka_unit_test(folds_at_998_bytes),
 		cmocka_unit_test(folds_exactly_at_998_when_it_can),
 		cmocka_unit_test(folds_around_utf8),
+		cmocka_unit_test(a_long_text_arrives_whole),
 		cmocka_unit_test(stops_when_the_sink_says_so)
 	};
 
