@@ -126,8 +126,10 @@ stream_write(struct stream *s, const void *data, size_t n)
 		n -= room;
 		if (s->out_len < STREAM_OUT)
 			break;
-		if (s->yield && stream_has_input(s))
+		if (s->yield && stream_has_input(s)) {
+			s->out_len = 0;
 			return 1;
+		}
 		rc = stream_flush(s);
 		if (rc != 0)
 			return rc;

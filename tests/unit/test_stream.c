@@ -345,6 +345,14 @@ test_reviving_forgets_the_failure_and_what_was_not_written(void **state)
 	assert_string_equal(line, "421 too much");
 	assert_int_equal(p.wrote.len, 5);
 	close_script(&p, &s);
+
+	script_open(&p, &s, steps);
+	stream_puts(&s, "0123");
+	stream_fail(&s, CAUSE_ROUTE, "elsewhere");
+	stream_revive(&s, 2);
+	assert_int_equal(stream_flush(&s), 0);
+	assert_int_equal(p.writes, 0);
+	close_script(&p, &s);
 }
 
 /* --- yielding to input --- */
@@ -763,6 +771,8 @@ test_without_yield_a_half_closed_peer_gets_everything(void **state)
 		if (stream_write(&s, big, sizeof big) != 0)
 			fail_msg("%s", s.err.text);
 	assert_int_equal(stream_flush(&s), 0);
+	/* Seen once, so that nobody polls for it again and again. */
+	assert_true(s.eof);
 	stream_close(&s);
 	end_child(pid);
 }
