@@ -13,7 +13,7 @@
 
 enum {
 	HTTP_HEAD_MAX = 16384,		/* status line and fields, also trailers */
-	HTTP_BODY_MAX = 65536,		/* unless the request says otherwise */
+	HTTP_BODY_MAX = 65536,		/* decoded bytes of a reply's body */
 	HTTP_INTERIM_MAX = 8		/* 1xx replies before the final one */
 };
 

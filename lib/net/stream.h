@@ -70,8 +70,8 @@ int stream_open(struct stream *s, const struct stream_ops *ops, void *ctx,
 void stream_close(struct stream *s);
 
 /*
- * stream_socket_open(s, fd): a stream over a connected stream socket (or a pipe
- * pair's end), made non-blocking; takes fd over, also when it fails.
+ * stream_socket_open(s, fd): a stream over a connected stream socket, made
+ * non-blocking; takes fd over, also when it fails.
  */
 int stream_socket_open(struct stream *s, int fd);
 
