@@ -281,14 +281,17 @@ deliver_mode(struct program *p)
 static int
 version_mode(void)
 {
+	struct buf out = { 0 };
 	size_t lines = 0;
 	const char *s;
 
 	for (s = senders_builtin; *s; s++)
 		lines += *s == '\n';
-	printf("sendroute %s (%s, %s)\n"
+	buf_addf(&out, "sendroute %s (%s, %s)\n"
 	    "built in: routes smtp, ses, maildir; sender list of %zu lines\n",
 	    VERSION, tls_library(), ses_library(), lines);
+	fputs(buf_str(&out), stdout);
+	buf_free(&out);
 	return EXIT_OK;
 }
 

@@ -250,7 +250,8 @@ deliver_dry_run(const struct delivery *d, const struct message *m, FILE *out,
 		log_pair(&line, "from", *m->env.from ? m->env.from : "<>");
 		log_pair(&line, "to", buf_str(&to));
 		log_pair(&line, "reason", buf_str(&why));
-		fprintf(out, "%s\n", buf_str(&line));
+		buf_addc(&line, '\n');
+		fputs(buf_str(&line), out);
 	}
 	buf_free(&why);
 	buf_free(&to);
