@@ -281,9 +281,9 @@ class Table:
                 [t.rjust(w) for t, w in zip(line[1:], widths[1:])]))
 
     def footnotes(self, absent):
-        print("\nturns: answers that were waited for, greeting, TLS handshake and "
-              "QUIT included where\nthe program waits for them; the server "
-              "offers TLS 1.3, PIPELINING and CHUNKING")
+        print("\nturns: answers that were waited for, greeting, TLS handshake "
+              "and QUIT included where\nthe program waits for them; the "
+              "server offers TLS 1.3, PIPELINING and CHUNKING")
         for program in self.columns:
             if program.note:
                 print("%s: %s" % (program.name, program.note))

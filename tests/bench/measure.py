@@ -22,7 +22,8 @@ import tempfile
 import time
 
 PTRACE_TRACEME, PTRACE_CONT, PTRACE_SETOPTIONS = 0, 7, 0x4200
-OPTIONS = 0x100000 | 0x40 | 0x02 | 0x04 | 0x08  # exitkill exit fork vfork clone
+# exitkill, exit, fork, vfork, clone
+OPTIONS = 0x100000 | 0x40 | 0x02 | 0x04 | 0x08
 EVENT_EXIT = 6
 
 

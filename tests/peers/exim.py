@@ -3,8 +3,8 @@
 Nobody may send without AUTH (PLAIN or LOGIN), and AUTH is offered inside TLS
 alone.  Exim runs as `daemon`, a user that every Debian system has, and never
 regains root; started by another user than root it runs as that one.  The
-program insists on the user Debian-exim before it reads any configuration: it is
-shown a password file of its own, by nss_wrapper.
+program insists on the user Debian-exim before it reads any configuration: it
+is shown a password file of its own, by nss_wrapper.
 """
 import glob
 import grp
@@ -25,7 +25,7 @@ add_environment = PATH=/usr/sbin:/usr/bin:/sbin:/bin
 spool_directory = {home}/spool
 log_file_path = {home}/log/%slog
 pid_file_path = {home}/spool/pid
-log_selector = +smtp_protocol_error +smtp_syntax_error +tls_cipher +smtp_no_mail
+log_selector = +smtp_protocol_error +tls_cipher +smtp_no_mail
 primary_hostname = exim.{domain}
 deliver_drop_privilege = true
 local_interfaces = 127.0.0.1
@@ -86,14 +86,16 @@ plain:
   public_name = PLAIN
   server_prompts = :
   server_set_id = $auth2
-  server_condition = ${{if and{{{{eq{{$auth2}}{{{user}}}}}{{eq{{$auth3}}{{{password}}}}}}}}}
+  server_condition = ${{if and{{{{eq{{$auth2}}{{{user}}}}}\
+    {{eq{{$auth3}}{{{password}}}}}}}}}
 
 login:
   driver = plaintext
   public_name = LOGIN
   server_prompts = <| Username: | Password:
   server_set_id = $auth1
-  server_condition = ${{if and{{{{eq{{$auth1}}{{{user}}}}}{{eq{{$auth2}}{{{password}}}}}}}}}
+  server_condition = ${{if and{{{{eq{{$auth1}}{{{user}}}}}\
+    {{eq{{$auth2}}{{{password}}}}}}}}}
 """
 
 

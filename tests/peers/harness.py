@@ -281,7 +281,8 @@ def run_measured(args, stdin_path, conf, env=None, timeout=300):
     Newer kernels count per processor and are late by some pages; what is held
     at the exit is therefore counted page by page as well.
     """
-    import ctypes
+    import atexit
+import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p,
                             ctypes.c_void_p]
@@ -416,4 +417,5 @@ def main():
     print("1..%d" % result.number)
     sys.stdout.flush()
     # Threads of servers may still wait for something; they are of no concern.
+    atexit._run_exitfuncs()
     os._exit(0 if result.wasSuccessful() and result.number else 1)

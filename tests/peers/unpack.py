@@ -21,7 +21,8 @@ import subprocess
 from harness import BUILD
 
 # The C library must be the running system's, whatever apt would upgrade.
-NEVER = {"libc6", "libc-bin", "libc-l10n", "locales", "base-files", "init-system-helpers"}
+NEVER = {"libc6", "libc-bin", "libc-l10n", "locales", "base-files",
+         "init-system-helpers"}
 
 # What goes into one tree beside the package of the same name.
 TREES = {
@@ -37,21 +38,24 @@ class Unavailable(Exception):
 
 
 def run_apt(arguments, options=(), cwd=None):
-    environment = dict(os.environ, LC_ALL="C", DEBIAN_FRONTEND="noninteractive")
+    environment = dict(os.environ, LC_ALL="C",
+                       DEBIAN_FRONTEND="noninteractive")
     try:
-        return subprocess.run(["apt-get", "-q", *options, *arguments], cwd=cwd,
-            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        return subprocess.run(
+            ["apt-get", "-q", *options, *arguments], cwd=cwd, env=environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", timeout=300)
     except FileNotFoundError:
-        raise Unavailable("apt-get is not there: not a Debian or Ubuntu system")
+        raise Unavailable("no apt-get: not a Debian or Ubuntu system")
     except subprocess.TimeoutExpired:
         raise Unavailable("apt-get took more than five minutes")
 
 
 def simulated(names, options):
     """The packages that an installation would bring, asked for as any user."""
-    done = run_apt(["install", "-s", "--reinstall", "--no-install-recommends",
-        "-o", "Debug::NoLocking=1", *names], options)
+    done = run_apt(["install", "-s", "--reinstall",
+                    "--no-install-recommends", "-o", "Debug::NoLocking=1",
+                    *names], options)
     if done.returncode != 0:
         return None
     found = [line.split()[1] for line in done.stdout.splitlines()
@@ -96,8 +100,9 @@ def download(names, options, base, folder):
         run_apt(["update"], options)
         done = run_apt(["download", *names], options, cwd=folder)
     if done.returncode != 0:
+        said = done.stdout.strip().splitlines() or ["no reason given"]
         raise Unavailable("cannot download %s: %s" % (" ".join(names),
-            done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "no reason given"))
+                                                      said[-1]))
 
 
 def fetch(names, base, target):
@@ -106,7 +111,8 @@ def fetch(names, base, target):
     for folder in (fresh, archives):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-    os.chmod(archives, 0o777)	# apt downloads as a user of its own when root calls
+    # When root calls it, apt downloads as a user of its own.
+    os.chmod(archives, 0o777)
     found, options = resolve(names, base)
     download(found, options, base, archives)
     for archive in sorted(glob.glob(os.path.join(archives, "*.deb"))):
@@ -160,7 +166,8 @@ def library_path(root):
 
 def environment(root, **more):
     """The environment for a program of the tree."""
-    return dict(os.environ, LD_LIBRARY_PATH=library_path(root), LC_ALL="C", **more)
+    return dict(os.environ, LD_LIBRARY_PATH=library_path(root), LC_ALL="C",
+                **more)
 
 
 if __name__ == "__main__":
