@@ -4,6 +4,7 @@ program run with a clean environment and a hard time-out, and TAP for unittest.
     SENDROUTE   the program under test (default: ./sendroute of this tree)
     BUILD       the build folder, for what is unpacked or installed for tests
 """
+import atexit
 import os
 import pwd
 import re
@@ -281,8 +282,7 @@ def run_measured(args, stdin_path, conf, env=None, timeout=300):
     Newer kernels count per processor and are late by some pages; what is held
     at the exit is therefore counted page by page as well.
     """
-    import atexit
-import ctypes
+    import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p,
                             ctypes.c_void_p]
