@@ -193,10 +193,15 @@ sendroute: $(OBJ) $(LIBS) build/flags/link
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK) -o $@ $(OBJ) $(LIBS)
 
-build/obj/%.o: %.c build/flags/own | $(FETCHED) $(HAVE_TOOLS)
+# Newer compilers know a smaller -Os.
+build/size-flag: build/flags/own | $(HAVE_TOOLS)
+	@if echo | $(CC) -Oz -x c -c -o /dev/null - 2>/dev/null; \
+	then echo -Oz; else echo; fi >$@
+
+build/obj/%.o: %.c build/flags/own build/size-flag | $(FETCHED) $(HAVE_TOOLS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OWN) $(WERROR) $(OPT) $(EXTRA) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(OWN) $(WERROR) $$(cat build/size-flag) $(OPT) $(EXTRA) -MMD -MP -c -o $@ $<
 
 # The assembler takes the list as it is: compilers need 20 s for 4 MB of C.
 build/builtin.c: $(SENDERS) build/flags/senders Makefile

@@ -358,6 +358,22 @@ struct tls {
 	unsigned char iobuf[BR_SSL_BUFSIZE_BIDI];
 };
 
+/* As BearSSL's own default, but with one Poly1305 instead of two. */
+static void
+set_chapol(br_ssl_engine_context *eng)
+{
+	br_chacha20_run chacha = br_chacha20_sse2_get();
+
+	br_ssl_engine_set_chapol(eng, &br_sslrec_in_chapol_vtable,
+	    &br_sslrec_out_chapol_vtable);
+	br_ssl_engine_set_chacha20(eng, chacha ? chacha : &br_chacha20_ct_run);
+#ifdef __SIZEOF_INT128__
+	br_ssl_engine_set_poly1305(eng, br_poly1305_ctmulq_get());
+#else
+	br_ssl_engine_set_poly1305(eng, &br_poly1305_ctmul_run);
+#endif
+}
+
 /* The profile of PROTOCOLS D: nothing that is not forward secret and AEAD. */
 static void
 set_profile(br_ssl_client_context *cc, br_x509_minimal_context *xc)
@@ -405,7 +421,7 @@ set_profile(br_ssl_client_context *cc, br_x509_minimal_context *xc)
 	br_ssl_engine_set_prf_sha256(&cc->eng, &br_tls12_sha256_prf);
 	br_ssl_engine_set_prf_sha384(&cc->eng, &br_tls12_sha384_prf);
 	br_ssl_engine_set_default_aes_gcm(&cc->eng);
-	br_ssl_engine_set_default_chapol(&cc->eng);
+	set_chapol(&cc->eng);
 }
 
 /* What an alert of the peer means, where a person can do something about it. */
@@ -560,15 +576,6 @@ engine_failed(struct stream *s, const struct tls *t, int err)
 	return stream_fail(s, CAUSE_ROUTE, "TLS: %s", why);
 }
 
-static int
-socket_failed(struct stream *s, const char *what)
-{
-	if (errno == ECONNRESET || errno == EPIPE)
-		return stream_fail(s, CAUSE_ROUTE,
-		    "the peer reset the connection");
-	return stream_fail(s, CAUSE_ROUTE, "%s: %s", what, strerror(errno));
-}
-
 /* Send what the engine has ready. 1: some went, 0: it would block, -1. */
 static int
 send_record(struct stream *s, br_ssl_engine_context *eng)
@@ -582,7 +589,7 @@ send_record(struct stream *s, br_ssl_engine_context *eng)
 	} while (k < 0 && errno == EINTR);
 	if (k < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 :
-		    socket_failed(s, "write");
+		    stream_fail_errno(s, "write");
 	br_ssl_engine_sendrec_ack(eng, (size_t)k);
 	return 1;
 }
@@ -600,7 +607,7 @@ receive_record(struct stream *s, br_ssl_engine_context *eng)
 	} while (k < 0 && errno == EINTR);
 	if (k < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 :
-		    socket_failed(s, "read");
+		    stream_fail_errno(s, "read");
 	if (k == 0)
 		return stream_fail(s, CAUSE_ROUTE,
 		    "the peer cut the connection");
@@ -679,9 +686,7 @@ take_input(struct stream *s)
 	size_t n, room;
 	unsigned char *p = br_ssl_engine_recvapp_buf(&t->client.eng, &n);
 
-	if (s->in_at == s->in_len)
-		s->in_at = s->in_len = 0;
-	room = STREAM_IN - s->in_len;
+	room = stream_room(s);
 	if (p == NULL || room == 0)
 		return;
 	if (n > room)

@@ -35,8 +35,8 @@ int random_bytes(void *p, size_t n);
 struct tls_params {
 	const char *host;		/* name that the certificate must hold */
 	const char *ca_file;		/* PEM bundle; NULL: the system's */
-	const unsigned char (*pins)[SHA256_SIZE];
 	int64_t seconds;		/* the handshake may take; 0: 60 s */
+	const unsigned char (*pins)[SHA256_SIZE];
 	size_t npins;			/* > 0: the leaf's public key must be one of
 					 * them; chain, name and dates are then
 					 * not looked at (as RFC 7671's 3 1 1) */

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +12,13 @@
 
 #include "bearssl-glue.h"
 #include "lib/base/log.h"
+#include "lib/base/login.h"
 #include "lib/config/config.h"
 #include "lib/config/senders.h"
 #include "lib/front/deliver.h"
 #include "lib/front/options.h"
+#include "lib/front/smtpd.h"
+#include "lib/mail/aliases.h"
 #include "lib/mail/intake.h"
 #include "ses.h"
 
@@ -74,30 +76,35 @@ hold_standard_files(void)
 
 /* --- who is sending --- */
 
-/* The caller's login name, of its own copy. */
+/* The caller's name, on the heap; NULL: no memory. */
 static char *
-login_name(bool set_id)
+caller_name(bool set_id)
 {
-	const struct passwd *pw = getpwuid(getuid());
-	const char *name = pw ? pw->pw_name : NULL;
+	char *name = login_name(getuid());
+	const char *given = set_id ? NULL : environment("LOGNAME");
 	char number[32];
 
-	if (name == NULL && !set_id)
-		name = environment("LOGNAME");
-	if (name == NULL) {
-		snprintf(number, sizeof number, "uid%lu",
-		    (unsigned long)getuid());
-		name = number;
-	}
-	return mem_dup(name, strlen(name));
+	if (name)
+		return name;
+	if (given)
+		return mem_dup(given, strlen(given));
+	snprintf(number, sizeof number, "uid%lu", (unsigned long)getuid());
+	return mem_dup(number, strlen(number));
 }
 
 static char *
 default_sender(const struct program *p, struct result *res)
 {
+	char number[32], *sender;
+
 	if (p->config.from)
 		return address_parse_one(p->config.from, p->config.domain, res);
-	return address_parse_one(p->login, p->config.domain, res);
+	sender = address_parse_one(p->login, p->config.domain, res);
+	if (sender)
+		return sender;
+	/* A name such as DOMAIN\user is no local part. */
+	snprintf(number, sizeof number, "uid%lu", (unsigned long)getuid());
+	return address_parse_one(number, p->config.domain, res);
 }
 
 /*
@@ -111,17 +118,11 @@ find_sender(struct program *p, char **from, struct result *res)
 	const char *override = p->config.override_from;
 	char *env;
 
-	*from = default_sender(p, res);
-	if (*from == NULL)
-		return -1;
 	env = given ? address_parse_one(given, p->config.domain, res) :
-	    mem_dup(*from, strlen(*from));
+	    default_sender(p, res);
 	if (env == NULL)
-		return given ? -1 : result_fail(res, EXIT_OS, "out of memory");
-	if (*env != '\0') {
-		free(*from);
-		*from = mem_dup(env, strlen(env));
-	}
+		return -1;
+	*from = *env ? mem_dup(env, strlen(env)) : default_sender(p, res);
 	if (*env != '\0' && override) {
 		free(env);
 		env = address_parse_one(override, p->config.domain, res);
@@ -136,7 +137,9 @@ find_sender(struct program *p, char **from, struct result *res)
 static int
 drop_privilege(struct result *res)
 {
-	if (setgid(getgid()) == 0 && setuid(getuid()) == 0)
+	/* The saved ids too: nothing must be able to get them back. */
+	if (setregid(getgid(), getgid()) == 0 &&
+	    setreuid(getuid(), getuid()) == 0)
 		return 0;
 	return result_fail(res, EXIT_OS, "cannot drop privilege: %s",
 	    strerror(errno));
@@ -187,19 +190,36 @@ static int
 join_rcpts(struct program *p, struct addr_list *rcpts, struct addr_list *more,
     struct result *res)
 {
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; rc == 0 && i < more->n; i++)
-		rc = addr_list_add(rcpts, more->v[i], strlen(more->v[i]));
-	addr_list_free(more);
-	if (rc < 0 || message_take_rcpts(&p->message, rcpts) < 0)
+	if (addr_list_join(rcpts, more) < 0)
+		return result_fail(res, EXIT_OS, "out of memory");
+	if (aliases_apply(&p->config, rcpts, res) < 0)
+		return -1;
+	if (message_take_rcpts(&p->message, rcpts) < 0)
 		return result_fail(res, EXIT_OS, "out of memory");
 	if (p->message.env.nrcpts == 0)
 		return result_fail(res, EXIT_USAGE, "no recipients: give them as "
 		    "arguments%s", p->options.take_rcpts ? " or in To, Cc or Bcc"
 		    : ", or -t to take them from the header");
 	return 0;
+}
+
+static char *
+copy(const char *text)
+{
+	return text ? mem_dup(text, strlen(text)) : NULL;
+}
+
+/* -N, -R and -V: for every recipient. A copy that fails is a wish not passed on. */
+static void
+take_dsn(struct program *p)
+{
+	struct envelope *env = &p->message.env;
+	size_t i;
+
+	env->dsn_ret = copy(p->options.dsn_ret);
+	env->dsn_envid = copy(p->options.dsn_envid);
+	for (i = 0; i < env->nrcpts; i++)
+		env->rcpts[i].dsn_notify = copy(p->options.dsn_notify);
 }
 
 static int
@@ -227,13 +247,11 @@ read_message(struct program *p, const char *from, struct addr_list *rcpts,
 	message_id_make(m->id, m->born);
 	if (intake_read(&in, STDIN_FILENO, m, res) < 0)
 		return -1;
-	if (in.has_nul)
-		log_write(&p->log, "id=%s reason=\"NUL bytes in the message "
-		    "became spaces\"", m->id);
-	if (in.kept_long)
-		log_write(&p->log, "id=%s reason=\"lines of more than 998 bytes "
-		    "were left alone: the message is signed\"", m->id);
-	return join_rcpts(p, rcpts, &in.rcpts, res);
+	intake_note(&in, m, &p->log);
+	if (join_rcpts(p, rcpts, &in.rcpts, res) < 0)
+		return -1;
+	take_dsn(p);
+	return 0;
 }
 
 /* Arguments, sender and message: all that comes before delivery. */
@@ -278,6 +296,32 @@ deliver_mode(struct program *p)
 
 /* --- the other modes --- */
 
+/* -bs. A client may look at nothing but the dialogue, so that says it too. */
+static int
+smtp_mode(struct program *p)
+{
+	struct delivery d = { &p->config, &p->log, environment_of(p) };
+	struct smtpd s = { .delivery = &d, .deliver = deliver,
+		.full_name = p->options.full_name,
+		.tmpdir = p->set_id ? NULL : environment("TMPDIR"),
+		.in = STDIN_FILENO, .out = stdout, .patience = SMTPD_PATIENCE };
+	struct result res = { 0 };
+	char *sender = NULL;
+	int status;
+
+	if (load_config(p, &res) < 0 ||
+	    (sender = default_sender(p, &res)) == NULL) {
+		fputs("421 4.3.5 ", stdout);
+		fputs(res.text, stdout);
+		fputs("\r\n", stdout);
+		return complain(p, &res);
+	}
+	s.sender = sender;
+	status = smtpd_run(&s);
+	free(sender);
+	return status;
+}
+
 static int
 version_mode(void)
 {
@@ -321,8 +365,7 @@ run_mode(struct program *p)
 		    "there is no mail queue: none is configured");
 		return EXIT_OK;
 	case MODE_SMTP:
-		return not_built(p, "-bs: SMTP on standard input is",
-		    EXIT_USAGE);
+		return smtp_mode(p);
 	case MODE_QUEUE_RUN:
 	case MODE_DELETE:
 	case MODE_REQUEUE:
@@ -350,7 +393,7 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 	if (mailq && p->options.mode == MODE_DELIVER)
 		p->options.mode = MODE_LIST;
 	p->log.trace = p->options.verbose && !p->set_id;
-	p->login = login_name(p->set_id);
+	p->login = caller_name(p->set_id);
 	if (p->login == NULL)
 		return EXIT_OS;
 	status = run_mode(p);
@@ -358,7 +401,8 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 	config_free(&p->config);
 	log_close(&p->log);
 	free(p->login);
-	return fflush(stdout) == 0 ? status : EXIT_IO;
+	/* A line that could not be written was already tried once. */
+	return fflush(stdout) == 0 && !ferror(stdout) ? status : EXIT_IO;
 }
 
 /* Every failure of ours is a temporary report: qmail keeps the message. */

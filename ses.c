@@ -11,6 +11,8 @@
 #include "lib/aws/sigv4.h"
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
+#include "lib/mail/idn.h"
+#include "lib/mail/mime.h"
 #include "lib/net/dial.h"
 #include "lib/net/http.h"
 
@@ -23,7 +25,6 @@
 
 enum {
 	CONNECT_SECONDS = 60, WRITE_SECONDS = 180, REPLY_SECONDS = 120,
-	SESSION_SECONDS = 1800, SESSION_STEPS = 10,
 	SKEW_SECONDS = 240,		/* the clock is wrong from here on */
 	BLOCK = 3 * 8192		/* of the spool: base64 without padding */
 };
@@ -242,7 +243,6 @@ connect_endpoint(struct ses *s, struct result *res)
 		.ca_file = s->route->ca_file,
 		.pins = (const unsigned char (*)[SHA256_SIZE])s->route->pins,
 		.npins = s->route->npins, .seconds = s->config->timeout };
-	int64_t most = s->config->timeout * SESSION_STEPS;
 
 	if (s->connected)
 		return 0;
@@ -251,9 +251,7 @@ connect_endpoint(struct ses *s, struct result *res)
 		return -1;
 	s->connected = true;
 	s->used = false;
-	if (most <= 0 || most > SESSION_SECONDS)
-		most = SESSION_SECONDS;
-	s->s.session_end = clock_ms() + most * 1000;
+	stream_session(&s->s, s->config->timeout);
 	if (s->url.tls && tls_start(&s->s, &p, s->log) < 0) {
 		*res = s->s.err;
 		return -1;
@@ -359,10 +357,11 @@ ses_judge(int status, const char *code, const char *text, bool sent_whole,
     struct result *res)
 {
 	enum verdict v = verdict_of(status, code);
+	const char *name = *code ? code : "without an error code";
 	enum ses_remedy remedy = SES_FINAL;
 
-	result_set(res, OUT_TEMP, CAUSE_ROUTE, "SES: %d %s%s%s", status,
-	    *code ? code : "(no error code)", *text ? ": " : "", text);
+	result_set(res, OUT_TEMP, CAUSE_ROUTE, "SES: %d %s%s%s", status, name,
+	    *text ? ": " : "", text);
 	switch (v) {
 	case V_THROTTLED:
 		break;
@@ -388,7 +387,7 @@ ses_judge(int status, const char *code, const char *text, bool sent_whole,
 		if (sent_whole) {
 			result_ambiguous(res, "SES: %d %s%s%s, after the whole "
 			    "message was sent: it may have been taken. Possible "
-			    "duplicate!", status, code, *text ? ": " : "", text);
+			    "duplicate!", status, name, *text ? ": " : "", text);
 		}
 		break;
 	case V_CREDENTIALS:
@@ -438,7 +437,7 @@ judge_error(const struct http_reply *r, struct result *res)
 	const char *code = http_reply_field(r, "x-amzn-ErrorType");
 	const char *id = http_reply_field(r, "x-amzn-RequestId");
 	cJSON *root = cJSON_ParseWithLength(buf_str(&r->body), r->body.len);
-	char name[100], text[320];
+	char name[100], text[440];
 	size_t n;
 
 	if (code == NULL || *code == '\0')
@@ -697,14 +696,26 @@ ses_library(void)
 	return name;
 }
 
+/* SES knows no SMTPUTF8: local parts must be ASCII. */
+static bool
+takes_address(const char *addr, struct result *res)
+{
+	if (is_ascii(addr))
+		return true;
+	result_set(res, OUT_PERM, CAUSE_RCPT, "SES: %s is not ASCII, and SES takes "
+	    "no such address", addr);
+	result_set_enhanced(res, "5.6.7");
+	return false;
+}
+
 static bool
 too_large(const struct message *m, struct result *res)
 {
-	if (BASE64_SIZE((uint64_t)m->spool.size) <= SES_ENCODED_MAX)
+	if (m->spool.size <= SES_MESSAGE_MAX)
 		return false;
 	result_set(res, OUT_PERM, CAUSE_CONTENT, "SES: the message is too large: "
 	    "%lld bytes, SES takes %d", (long long)m->spool.size,
-	    SES_ENCODED_MAX / 4 * 3);
+	    SES_MESSAGE_MAX);
 	result_set_enhanced(res, "5.3.4");
 	return true;
 }
@@ -713,22 +724,37 @@ void
 ses_deliver(struct ses *s, const struct message *m,
     struct rcpt *const *rcpts, size_t n)
 {
+	struct rcpt **pending = malloc((n > 0 ? n : 1) * sizeof *pending);
+	static const struct mime_peer peer = { .eightbit = true };
+	struct message adapted = { .spool.fd = -1 };
 	struct result res = { 0 };
-	size_t i, k;
+	size_t i, k, left = 0;
 
-	if (too_large(m, &res) || prepare(s, &res) < 0) {
-		for (i = 0; i < n; i++)
-			rcpts[i]->res = res;
-		return;
+	if (pending == NULL)
+		result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
+	else {
+		m = mime_message(m, &peer, &adapted, &res);
+		if (m && !too_large(m, &res) &&
+		    takes_address(m->env.from, &res))
+			prepare(s, &res);
 	}
-	for (i = 0; i < n; i += k) {
-		k = n - i < SES_RCPTS_MAX ? n - i : SES_RCPTS_MAX;
-		send_batch(s, m, rcpts + i, k);
-		res = rcpts[i]->res;
+	for (i = 0; i < n; i++) {
+		rcpts[i]->res = res;
+		if (res.text[0] == '\0' &&
+		    takes_address(rcpts[i]->addr, &rcpts[i]->res))
+			pending[left++] = rcpts[i];
+	}
+	for (i = 0; i < left; ) {
+		k = left - i < SES_RCPTS_MAX ? left - i : SES_RCPTS_MAX;
+		send_batch(s, m, pending + i, k);
+		res = pending[i + k - 1]->res;
+		i += k;
 		/* What keeps this call from SES keeps the next ones too. */
 		if (res.outcome == OUT_TEMP && res.certainly_not_taken)
 			break;
 	}
-	for (; i < n; i++)
-		rcpts[i]->res = res;
+	for (; i < left; i++)
+		pending[i]->res = res;
+	free(pending);
+	mime_done(&adapted);
 }

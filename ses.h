@@ -13,7 +13,8 @@
 
 enum {
 	SES_RCPTS_MAX = 50,			/* To+Cc+Bcc of one call */
-	SES_ENCODED_MAX = 40 * 1024 * 1024	/* message after base64 */
+	SES_MESSAGE_MAX = 29 * 1024 * 1024 + 65536	/* bytes: 40 MB after base64,
+						 * with room for the rest */
 };
 
 /* A connection to the endpoint of one route, good for one call after another. */

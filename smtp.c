@@ -8,6 +8,8 @@
 #include "lib/base/base64.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/mail/idn.h"
+#include "lib/mail/mime.h"
 #include "lib/mail/spool.h"
 #include "lib/net/dial.h"
 
@@ -16,7 +18,6 @@ enum {
 	GREETING_SECONDS = 300, MAIL_SECONDS = 300, RCPT_SECONDS = 300,
 	DATA_SECONDS = 120, BLOCK_SECONDS = 180, DOT_SECONDS = 600,
 	QUIT_SECONDS = 5, REASON_SECONDS = 2,
-	SESSION_SECONDS = 1800, SESSION_STEPS = 10,
 
 	LINE_SIZE = 2048,		/* of a reply; RFC 5321 asks for 512 */
 	REPLY_LINES = 128, REPLY_BYTES = 65536,
@@ -29,7 +30,7 @@ enum { MECH_PLAIN = 1, MECH_LOGIN = 2 };
 
 /* What the last EHLO offered. */
 struct offer {
-	bool starttls, pipelining, eightbit, size, auth;
+	bool starttls, pipelining, eightbit, size, auth, dsn, utf8;
 	uint64_t size_limit;		/* 0: none given */
 	unsigned mechs;
 	char mech_names[120];
@@ -41,6 +42,7 @@ struct smtp {
 	struct log *log;
 	struct stream s;
 	bool connected, ready;		/* stream open; MAIL may follow */
+	bool unfinished;		/* a transaction: RSET before MAIL */
 	struct offer offer;
 	struct result res;		/* why it is not ready */
 };
@@ -202,6 +204,10 @@ note_extension(struct smtp *c, const char *text)
 		o->pipelining = true;
 	else if (str_iequal(text, "8BITMIME"))
 		o->eightbit = true;
+	else if (str_iequal(text, "DSN"))
+		o->dsn = true;
+	else if (str_iequal(text, "SMTPUTF8"))
+		o->utf8 = true;
 	else if (str_iequal(text, "SIZE"))
 		o->size = true;
 	else if (str_istarts(text, "SIZE ")) {
@@ -217,7 +223,7 @@ static int
 say_hello(struct smtp *c)
 {
 	char line[300];
-	struct reply r;
+	struct reply r, again;
 
 	memset(&c->offer, 0, sizeof c->offer);
 	snprintf(line, sizeof line, "EHLO %.255s", c->config->hostname);
@@ -233,8 +239,9 @@ say_hello(struct smtp *c)
 	    c->route->user)
 		return refused(c, CAUSE_ROUTE, "EHLO refused", &r);
 	snprintf(line, sizeof line, "HELO %.255s", c->config->hostname);
-	if (command(c, line, &r, "HELO") < 0)
-		return -1;
+	if (command(c, line, &again, "HELO") < 0)
+		return refused(c, CAUSE_ROUTE, "EHLO refused", &r);
+	r = again;
 	return r.code / 100 == 2 ? 0 :
 	    refused(c, CAUSE_ROUTE, "HELO refused", &r);
 }
@@ -417,16 +424,6 @@ introduce(struct smtp *c, const char *password)
 	return password ? log_in(c, password) : 0;
 }
 
-static void
-limit_session(struct smtp *c)
-{
-	int64_t most = c->config->timeout * SESSION_STEPS;
-
-	if (most <= 0 || most > SESSION_SECONDS)
-		most = SESSION_SECONDS;
-	c->s.session_end = clock_ms() + most * 1000;
-}
-
 static int
 connect_relay(struct smtp *c)
 {
@@ -444,7 +441,7 @@ connect_relay(struct smtp *c)
 	    seconds, c->log, &c->res);
 	if (rc == 0) {
 		c->connected = true;
-		limit_session(c);
+		stream_session(&c->s, c->config->timeout);
 		rc = introduce(c, password);
 	}
 	str_wipe_free(password);
@@ -463,7 +460,7 @@ disconnect(struct smtp *c)
 		stream_flush(&c->s);
 	}
 	stream_close(&c->s);
-	c->connected = c->ready = false;
+	c->connected = c->ready = c->unfinished = false;
 }
 
 struct smtp *
@@ -503,13 +500,37 @@ smtp_adopt(struct smtp *c, struct stream *s)
 struct transaction {
 	struct smtp *c;
 	const struct message *m;
-	struct rcpt *const *rcpts;	/* with res.outcome OUT_TEMP, code 0 */
+	struct rcpt *const *rcpts;	/* with empty results */
 	size_t n;
 	bool *accepted, *again;		/* per recipient; again: too many */
 	size_t naccepted;
 	bool mail_refused, data_go;	/* data_go: 354 came */
+	bool judged;			/* res is the peer's own word */
 	struct result res;		/* for whom nothing more exact is known */
 };
+
+/*
+ * Refusals that are ours to mend, not the mail's: SES's SMTP service words an
+ * operator's error as a permanent one, and a server may ask for AUTH anywhere.
+ */
+static bool
+is_operators(const struct reply *r)
+{
+	static const char *const words[] = { "Email address is not verified",
+		"Sending paused", "Sending suspended" };
+	size_t i;
+
+	if (r->code == 530 || r->code == 534 || r->code == 535 ||
+	    r->code == 538)
+		return true;
+	/* Others say "Access denied" of recipients: only at the start, as SES. */
+	if (strncmp(r->text, "Access denied: User", 19) == 0)
+		return true;
+	for (i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strstr(r->text, words[i]))
+			return true;
+	return false;
+}
 
 /* The peer's verdict as a result: the first digit decides. */
 static void
@@ -518,31 +539,31 @@ judge(struct result *res, const struct smtp *c, enum cause cause,
 {
 	enum outcome outcome = OUT_TEMP;
 
-	if (r->code / 100 == 5)
-		outcome = OUT_PERM;
-	else if (r->code / 100 == 2)
+	if (r->code / 100 == 2)
 		outcome = OUT_DONE;
+	else if (is_operators(r))
+		cause = CAUSE_OPERATOR;
+	else if (r->code / 100 == 5)
+		outcome = OUT_PERM;
 	result_set(res, outcome, cause, "%s: %s%s%d %s", c->s.peer, doing,
 	    *doing ? ": " : "", r->code, r->text);
 	res->code = r->code;
 	result_set_enhanced(res, r->text);
 }
 
-/* SES's SMTP service words an operator's error as a permanent one. */
+/* RFC 6531: an address, or text of the header, that is not ASCII. */
 static bool
-is_operators(const struct reply *r)
+wants_utf8(const struct transaction *t)
 {
-	return strstr(r->text, "ddress is not verified") ||
-	    strstr(r->text, "ending paused") ||
-	    strstr(r->text, "Access denied");
-}
+	size_t i;
 
-/* Codes to MAIL and RCPT that ask for AUTH: ours to mend, not the mail's. */
-static bool
-wants_auth(const struct reply *r)
-{
-	return r->code == 530 || r->code == 534 || r->code == 535 ||
-	    r->code == 538;
+	if (t->m->env.utf8 || t->m->spool.has_8bit_header ||
+	    !is_ascii(t->m->env.from))
+		return true;
+	for (i = 0; i < t->n; i++)
+		if (!is_ascii(t->rcpts[i]->addr))
+			return true;
+	return false;
 }
 
 static int
@@ -557,6 +578,12 @@ send_mail(struct transaction *t)
 		buf_addf(&b, " SIZE=%lld", (long long)t->m->spool.size);
 	if (c->offer.eightbit && t->m->spool.has_8bit)
 		buf_adds(&b, " BODY=8BITMIME");
+	if (c->offer.utf8 && wants_utf8(t))
+		buf_adds(&b, " SMTPUTF8");
+	if (c->offer.dsn && t->m->env.dsn_ret)
+		buf_addf(&b, " RET=%s", t->m->env.dsn_ret);
+	if (c->offer.dsn && t->m->env.dsn_envid)
+		buf_addf(&b, " ENVID=%s", t->m->env.dsn_envid);
 	rc = b.failed ? stream_fail(&t->c->s, CAUSE_LOCAL, "out of memory") :
 	    send_command(t->c, b.p, b.p);
 	buf_free(&b);
@@ -566,10 +593,15 @@ send_mail(struct transaction *t)
 static int
 send_rcpt(struct transaction *t, size_t i)
 {
+	const struct rcpt *r = t->rcpts[i];
 	struct buf b = { 0 };
 	int rc;
 
-	buf_addf(&b, "RCPT TO:<%s>", t->rcpts[i]->addr);
+	buf_addf(&b, "RCPT TO:<%s>", r->addr);
+	if (t->c->offer.dsn && r->dsn_notify)
+		buf_addf(&b, " NOTIFY=%s", r->dsn_notify);
+	if (t->c->offer.dsn && r->dsn_orcpt)
+		buf_addf(&b, " ORCPT=%s", r->dsn_orcpt);
 	rc = b.failed ? stream_fail(&t->c->s, CAUSE_LOCAL, "out of memory") :
 	    send_command(t->c, b.p, b.p);
 	buf_free(&b);
@@ -583,16 +615,11 @@ mail_reply(struct transaction *t, const struct reply *r)
 
 	if (r->code / 100 == 2)
 		return;
-	t->mail_refused = true;
+	t->mail_refused = t->judged = true;
 	/* Too large (RFC 1870) is the message's, the rest the route's. */
 	if (r->code == 552 || strncmp(r->text, "5.3.4", 5) == 0)
 		cause = CAUSE_CONTENT;
 	judge(&t->res, t->c, cause, "MAIL refused", r);
-	if (wants_auth(r) || is_operators(r)) {
-		t->res.outcome = OUT_TEMP;
-		t->res.cause = CAUSE_OPERATOR;
-	} else if (r->code / 100 < 4)
-		t->res.outcome = OUT_TEMP;
 }
 
 /* RFC 5321 section 4.5.3.1.10: 552 to RCPT means 452, too many recipients. */
@@ -618,9 +645,6 @@ rcpt_reply(struct transaction *t, size_t i, const struct reply *r)
 	if (is_too_many(r)) {
 		t->again[i] = true;
 		res->outcome = OUT_TEMP;
-	} else if (wants_auth(r) || is_operators(r)) {
-		res->outcome = OUT_TEMP;
-		res->cause = CAUSE_OPERATOR;
 	}
 }
 
@@ -645,8 +669,12 @@ take_reply(struct transaction *t, size_t i)
 	    DATA_SECONDS);
 	if (read_reply(t->c, &r, NULL) < 0)
 		return -1;
-	if (r.code == 421)
+	if (r.code == 421) {
 		t->c->ready = false;
+		judge(&t->res, t->c, CAUSE_ROUTE, "the server closes the session",
+		    &r);
+		t->judged = true;
+	}
 	if (i == 0)
 		mail_reply(t, &r);
 	else if (i <= t->n)
@@ -655,7 +683,8 @@ take_reply(struct transaction *t, size_t i)
 		t->data_go = true;
 	else if (t->naccepted > 0) {
 		judge(&t->res, t->c, CAUSE_CONTENT, "DATA refused", &r);
-		if (t->res.outcome == OUT_DONE || wants_auth(&r))
+		t->judged = true;
+		if (t->res.outcome == OUT_DONE)
 			t->res.outcome = OUT_TEMP;
 	}
 	return 0;
@@ -754,20 +783,26 @@ send_text(struct transaction *t)
 	return rc;
 }
 
-/* The stream failed while the text was sent: did the peer say why? */
-static void
-broken_off(struct transaction *t)
+/*
+ * Writing failed while the message was sent: a peer that closes early may have
+ * said why. true when it did; t->res is its verdict then.
+ */
+static bool
+said_why(struct transaction *t)
 {
 	struct smtp *c = t->c;
+	struct result err = c->s.err;
 	struct reply r;
+	bool said;
 
-	stream_failed(c, "sending the message");
-	t->res = c->res;
 	stream_revive(&c->s, REASON_SECONDS);
-	if (read_reply(c, &r, NULL) == 0 && r.code >= 400)
+	said = read_reply(c, &r, NULL) == 0 && r.code >= 400;
+	if (said)
 		judge(&t->res, c, CAUSE_CONTENT, "message refused", &r);
+	c->s.err = err;
 	c->s.failed = true;
 	c->ready = false;
+	return said;
 }
 
 static void
@@ -780,21 +815,19 @@ final_reply(struct transaction *t)
 	step(c, DOT_SECONDS);
 	log_trace(c->log, "> (%lld bytes of message)",
 	    (long long)t->m->spool.size);
-	if (stream_write(&c->s, ".\r\n", 3) < 0 || read_reply(c, &r, NULL) < 0) {
-		result_ambiguous(&t->res, "%s, after the whole message was sent: "
-		    "it may have been taken. Possible duplicate!",
-		    c->s.err.text);
-		c->ready = false;
+	if (stream_puts(&c->s, ".\r\n") < 0 || stream_flush(&c->s) < 0) {
+		if (said_why(t))
+			return;
+	} else if (read_reply(c, &r, NULL) == 0) {
+		judge(&t->res, c, CAUSE_CONTENT, r.code / 100 == 2 ? "" :
+		    "message refused", &r);
+		if (r.code == 421)
+			c->ready = false;
 		return;
 	}
-	judge(&t->res, c, CAUSE_CONTENT, r.code / 100 == 2 ? "" :
-	    "message refused", &r);
-	if (t->res.outcome == OUT_PERM && is_operators(&r)) {
-		t->res.outcome = OUT_TEMP;
-		t->res.cause = CAUSE_OPERATOR;
-	}
-	if (r.code == 421)
-		c->ready = false;
+	result_ambiguous(&t->res, "%s, after the whole message was sent: it may "
+	    "have been taken. Possible duplicate!", c->s.err.text);
+	c->ready = false;
 }
 
 static void
@@ -807,7 +840,9 @@ send_message(struct transaction *t)
 		final_reply(t);
 		return;
 	case -1:
-		broken_off(t);
+		stream_failed(c, "sending the message");
+		t->res = c->res;
+		said_why(t);
 		return;
 	default:
 		/* Cutting the connection is the only way to say "never mind". */
@@ -838,18 +873,21 @@ run(struct transaction *t)
 
 	result_set(&t->res, OUT_TEMP, CAUSE_ROUTE, "%s: the server closes the "
 	    "session", c->s.peer);
+	if (c->unfinished && command(c, "RSET", &r, "RSET") < 0) {
+		settle(t, &c->res);
+		return;
+	}
 	if (send_envelope(t) < 0) {
+		/* The peer's own word says more than that it went away. */
 		stream_failed(c, "sending the envelope");
-		t->res = c->res;
+		if (!t->judged)
+			t->res = c->res;
 	} else if (t->data_go && t->naccepted > 0)
 		send_message(t);
 	else if (t->data_go)
 		send_nothing(t);
+	c->unfinished = !t->data_go;
 	settle(t, &t->res);
-	/* A transaction that ended without its dot must not linger. */
-	if (c->ready && !t->data_go && command(c, "RSET", &r, "RSET") == 0 &&
-	    r.code / 100 != 2)
-		c->ready = false;
 }
 
 /* Run one transaction; pending is cut down to those it should be tried for again. */
@@ -871,8 +909,10 @@ transact(struct smtp *c, const struct message *m, struct rcpt **pending,
 	t.again = t.accepted + *n;
 	run(&t);
 	for (i = 0; i < *n; i++)
-		if (t.again[i] && t.naccepted > 0)
+		if (t.again[i] && t.naccepted > 0 && c->ready) {
+			memset(&pending[i]->res, 0, sizeof pending[i]->res);
 			pending[left++] = pending[i];
+		}
 	*n = left;
 	free(t.accepted);
 }
@@ -900,27 +940,58 @@ too_large(const struct smtp *c, const struct message *m, struct result *res)
 	return true;
 }
 
+/*
+ * The recipients that can be put on this wire: without SMTPUTF8 those whose
+ * address, or whose sender's, is not ASCII are refused here. Returns how many.
+ */
+static size_t
+sift(const struct smtp *c, const struct message *m, struct rcpt *const *rcpts,
+    size_t n, struct rcpt **pending)
+{
+	bool from = is_ascii(m->env.from);
+	size_t i, left = 0;
+
+	for (i = 0; i < n; i++) {
+		if (c->offer.utf8 || (from && is_ascii(rcpts[i]->addr))) {
+			pending[left++] = rcpts[i];
+			continue;
+		}
+		result_set(&rcpts[i]->res, OUT_PERM, CAUSE_RCPT, "%s: %s is not "
+		    "ASCII, and the server does not offer SMTPUTF8",
+		    c->s.peer, from ? rcpts[i]->addr : m->env.from);
+		result_set_enhanced(&rcpts[i]->res, "5.6.7");
+	}
+	return left;
+}
+
 void
 smtp_deliver(struct smtp *c, const struct message *m,
     struct rcpt *const *rcpts, size_t n)
 {
 	struct rcpt **pending = malloc((n > 0 ? n : 1) * sizeof *pending);
+	struct mime_peer peer;
+	struct message adapted = { .spool.fd = -1 };
 	struct result res = { 0 };
+	bool go = false;
 	size_t i;
 
 	if (pending == NULL)
 		result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
 	else if (!c->ready && connect_relay(c) < 0)
 		res = c->res;
-	else
-		too_large(c, m, &res);
+	else {
+		peer = (struct mime_peer){ c->offer.eightbit, c->offer.utf8 };
+		m = mime_message(m, &peer, &adapted, &res);
+		go = m && !too_large(c, m, &res);
+	}
 	set_all(rcpts, n, &res);
-	if (res.text[0] == '\0') {
-		memcpy(pending, rcpts, n * sizeof *pending);
-		for (i = n; i > 0 && c->ready; )
+	if (go) {
+		i = sift(c, m, rcpts, n, pending);
+		while (i > 0 && c->ready)
 			transact(c, m, pending, &i);
 	}
 	free(pending);
+	mime_done(&adapted);
 	if (!c->ready)
 		disconnect(c);
 }

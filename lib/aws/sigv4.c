@@ -401,12 +401,8 @@ reserve(struct buf *b, const struct sigv4_request *r)
 	for (i = 0; i < r->nfields; i++)
 		n += 2 * strlen(r->fields[i].name) +
 		    strlen(r->fields[i].value) + 3;
-	b->p = malloc(n);
-	if (b->p == NULL)
-		return -1;
-	b->p[0] = '\0';
-	b->cap = n;
-	return 0;
+	buf_reserve(b, n);
+	return b->failed ? -1 : 0;
 }
 
 int

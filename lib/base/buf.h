@@ -25,6 +25,12 @@ void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * buf_reserve(b, n): room for n more bytes in one piece, so that no copy of a
+ * secret is left behind by growing.
+ */
+void buf_reserve(struct buf *b, size_t n);
+
 /* buf_str(b): the contents as a string; "" when empty. Valid until changed. */
 const char *buf_str(const struct buf *b);
 

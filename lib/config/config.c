@@ -208,10 +208,10 @@ config_open_secrets(struct config *c, struct log *log)
 		    "on this machine; chmod o-r is advised", c->file);
 	for (r = c->routes; r < c->routes + c->nroutes; r++) {
 		buf_reset(&what);
-		buf_addf(&what, "route %s: password-file", r->name);
+		buf_addf(&what, "password-file");
 		secret_open(&r->password, buf_str(&what), log);
 		buf_reset(&what);
-		buf_addf(&what, "route %s: secret-access-key-file", r->name);
+		buf_addf(&what, "secret-access-key-file");
 		secret_open(&r->secret_access_key, buf_str(&what), log);
 	}
 	buf_free(&what);
@@ -263,6 +263,7 @@ config_free(struct config *c)
 	free(c->domain);
 	free(c->from);
 	free(c->override_from);
+	free(c->aliases);
 	free(c->ca_file);
 	free(c->log_file);
 	*c = (struct config){ 0 };

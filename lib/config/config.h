@@ -69,6 +69,7 @@ struct config {
 	char *hostname, *domain;	/* never NULL after config_load */
 	char *from;			/* or NULL */
 	char *override_from;		/* or NULL */
+	char *aliases;			/* path, or NULL */
 	char *ca_file;			/* or NULL */
 	enum log_target log_target;
 	char *log_file;

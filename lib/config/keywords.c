@@ -31,7 +31,7 @@ const struct keyword keywords[KEYWORDS] = {
 	{ "from", IN_FILE, KW_MAILBOX, B, C(from), 0, 0, NULL, A_MAILBOX },
 	{ "override-from", IN_FILE, KW_MAILBOX, B, C(override_from), 0, 0, NULL,
 	    A_MAILBOX },
-	{ "aliases", IN_FILE, KW_PATH, 0, 0, 0, 0, NULL, A_PATH },
+	{ "aliases", IN_FILE, KW_PATH, B, C(aliases), 0, 0, NULL, A_PATH },
 	{ "queue", IN_FILE, KW_PATH, 0, 0, 0, 0, NULL, A_PATH },
 	{ "queue-lifetime", IN_FILE, KW_DURATION, 0, 0, 60, 31536000, NULL,
 	    "a duration from 1m to 365d, such as 5d" },

@@ -10,6 +10,8 @@
 #include "ses.h"
 #include "smtp.h"
 
+enum { SYSLOG_RCPTS = 600 };	/* bytes of to= in a line for syslog */
+
 /* Recipients on their way, and where they are sent next. */
 struct group {
 	const struct route *route;
@@ -44,7 +46,10 @@ relay_name(const struct route *r, char *out, size_t size)
 {
 	switch (r->type) {
 	case ROUTE_SMTP:
-		snprintf(out, size, "%s:%u", r->host, r->port);
+		if (strncmp(r->host, "unix:", 5) == 0)
+			snprintf(out, size, "%s", r->host);
+		else
+			snprintf(out, size, "%s:%u", r->host, r->port);
 		return;
 	case ROUTE_SES:
 		snprintf(out, size, "%s", r->endpoint ? r->endpoint : r->region ?
@@ -63,14 +68,17 @@ same_result(const struct result *a, const struct result *b)
 	    strcmp(a->text, b->text) == 0;
 }
 
-/* The recipients from i on that share its result, separated by `between`. */
+/*
+ * The recipients from i on that share its result, separated by `between`, until
+ * the text is longer than `most`: the others are left for another line.
+ */
 static size_t
 join_group(struct rcpt *const *rcpts, size_t n, size_t i, const char *between,
-    bool *done, struct buf *to)
+    size_t most, bool *done, struct buf *to)
 {
 	size_t k, count = 0;
 
-	for (k = i; k < n; k++) {
+	for (k = i; k < n && to->len <= most; k++) {
 		if (done[k] || !same_result(&rcpts[i]->res, &rcpts[k]->res))
 			continue;
 		done[k] = true;
@@ -117,13 +125,16 @@ static void
 log_results(const struct delivery *d, const struct message *m,
     const struct group *g, int64_t ms)
 {
+	/* A datagram holds little: each line has all keys. */
+	size_t most = d->log->target == LOG_TO_SYSLOG ? SYSLOG_RCPTS : SIZE_MAX;
 	bool *done = calloc(g->n, sizeof *done);
 	struct buf to = { 0 };
 	size_t i;
 
 	for (i = 0; done && i < g->n; i++) {
 		buf_reset(&to);
-		if (!done[i] && join_group(g->rcpts, g->n, i, ",", done, &to))
+		if (!done[i] && join_group(g->rcpts, g->n, i, ",", most,
+		    done, &to))
 			log_group(d, m, g, &g->rcpts[i]->res,
 			    buf_str(&to), ms);
 	}
@@ -177,6 +188,7 @@ fall_back(const struct delivery *d, const struct message *m, struct group *g)
 	struct buf why = { 0 };
 	struct result res;
 	size_t i, left = 0;
+	int rc;
 
 	for (i = 0; i < g->n; i++)
 		if (result_may_fail_over(&g->rcpts[i]->res))
@@ -185,9 +197,18 @@ fall_back(const struct delivery *d, const struct message *m, struct group *g)
 	if (left == 0)
 		return NULL;
 	/* SES would refuse what its own rule does not cover. */
-	while (next && next->type == ROUTE_SES &&
-	    routing_allows(next, m, &why, &res) != 1)
+	while (next && next->type == ROUTE_SES) {
+		buf_reset(&why);
+		rc = routing_allows(next, m, &why, &res);
+		if (rc == 1)
+			break;
+		log_trace(d->log, "* fallback %s not used: %s", next->name,
+		    rc < 0 ? res.text : buf_str(&why));
+		log_write(d->log, "id=%s route=%s reason=\"fallback not used: "
+		    "%s\"", m->id, next->name,
+		    rc < 0 ? res.text : buf_str(&why));
 		next = next->fallback_route;
+	}
 	buf_free(&why);
 	if (next) {
 		log_trace(d->log, "* route %s failed (%s); falling back to %s",
@@ -256,7 +277,7 @@ deliver_dry_run(const struct delivery *d, const struct message *m, FILE *out,
 	buf_free(&why);
 	buf_free(&to);
 	buf_free(&line);
-	if (r && fflush(out) != 0)
+	if (r && (fflush(out) != 0 || ferror(out)))
 		return result_fail(res, EXIT_IO, "cannot write to standard "
 		    "output");
 	return r ? 0 : -1;
@@ -293,7 +314,7 @@ deliver_report(const struct delivery *d, const struct message *m)
 		if (rcpts[i]->res.outcome == OUT_DONE || done[i])
 			continue;
 		buf_reset(&to);
-		join_group(rcpts, n, i, ", ", done, &to);
+		join_group(rcpts, n, i, ", ", SIZE_MAX, done, &to);
 		log_error(d->log, "%s: %s: %s%s%s%s", buf_str(&to),
 		    result_status(&rcpts[i]->res),
 		    rcpts[i]->route ? "route " : "",

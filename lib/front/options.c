@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/front/smtpd_parse.h"
 
 /* How an option takes its value. */
 enum shape {
@@ -83,18 +84,13 @@ set_mode(struct options *o, const char *value, struct result *res)
 }
 
 /* -oX: only -oi and -od mean something here. */
-static int
-set_o(struct options *o, const char *value, struct result *res)
+static void
+set_o(struct options *o, const char *value)
 {
 	if (strcmp(value, "i") == 0)
 		o->ignore_dots = true;
-	if (value[0] == 'd') {
-		if (value[1] == '\0' || strchr("ibqd", value[1]) == NULL)
-			return usage(res, "delivery modes are -odi, -odb and "
-			    "-odq", "-od");
+	if (value[0] == 'd')
 		o->delivery = value[1];
-	}
-	return 0;
 }
 
 static int
@@ -124,26 +120,30 @@ apply(struct options *o, char letter, const char *value, struct result *res)
 		o->config = value;
 		return 0;
 	case 'N':
+		if (!smtpd_is_notify(value))
+			return usage(res, "expected never, or a list of failure, "
+			    "delay and success", "-N");
 		o->dsn_notify = value;
 		return 0;
 	case 'R':
+		if (!str_iequal(value, "full") && !str_iequal(value, "hdrs"))
+			return usage(res, "expected full or hdrs", "-R");
 		o->dsn_ret = value;
 		return 0;
 	case 'V':
+		if (!smtpd_is_envid(value))
+			return usage(res, "expected an envelope id of printable "
+			    "characters, '+' and '=' as +2B and +3D", "-V");
 		o->dsn_envid = value;
 		return 0;
 	case 'b':
 		return set_mode(o, value, res);
 	case 'o':
-		return set_o(o, value, res);
+		set_o(o, value);
+		return 0;
 	case 'q':
 		o->mode = MODE_QUEUE_RUN;
 		o->queue = value;
-		return 0;
-	case 'B':
-		if (!str_iequal(value, "7BIT") && !str_iequal(value, "8BITMIME"))
-			return usage(res, "body types are 7BIT and 8BITMIME",
-			    "-B");
 		return 0;
 	default:
 		return 0;

@@ -37,7 +37,7 @@ ses_allows(const struct route *r, const struct message *m, struct buf *why,
 		buf_addf(why, "%s is not in its senders", shown(q[i].addr));
 	else if (rc == 0)
 		buf_addf(why, "%s matches %s%s", q[0].addr, q[0].by,
-		    n > 1 ? ", From and Sender match too" : "");
+		    n > 1 ? ", the header's senders too" : "");
 	free(q);
 	return rc < 0 ? -1 : i == n;
 }

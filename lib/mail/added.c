@@ -31,18 +31,27 @@ added_message_id(struct buf *out, time_t now, const char *hostname)
 	    hostname);
 }
 
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7F;
+}
+
 /* Display name as encoded words of UTF-8 (RFC 2047 section 5). */
 static void
 encoded_words(struct buf *out, const char *name)
 {
 	char word[BASE64_SIZE(ENCODED_WORD_BYTES) + 1];
-	size_t n = strlen(name), k;
+	char text[ENCODED_WORD_BYTES];
+	size_t n = strlen(name), k, i;
 
 	while (n > 0) {
 		k = n < ENCODED_WORD_BYTES ? n : ENCODED_WORD_BYTES;
 		while (k < n && k > 1 && ((unsigned char)name[k] & 0xC0) == 0x80)
 			k--;
-		word[base64_encode(word, name, k)] = '\0';
+		for (i = 0; i < k; i++)
+			text[i] = is_control(name[i]) ? ' ' : name[i];
+		word[base64_encode(word, text, k)] = '\0';
 		buf_addf(out, "=?utf-8?B?%s?=%s", word, k < n ? "\r\n " : "");
 		name += k;
 		n -= k;
@@ -56,8 +65,7 @@ quoted(struct buf *out, const char *name)
 	for (; *name; name++) {
 		if (*name == '"' || *name == '\\')
 			buf_addc(out, '\\');
-		buf_addc(out, (unsigned char)*name < ' ' || *name == 0x7F ?
-		    ' ' : *name);
+		buf_addc(out, is_control(*name) ? ' ' : *name);
 	}
 	buf_addc(out, '"');
 }

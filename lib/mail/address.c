@@ -76,20 +76,6 @@ fail(struct parser *p, const char *why)
 }
 
 static int
-fail_utf8(struct parser *p)
-{
-	char named[NAMED_MAX + 4];
-
-	name_address(p, named);
-	result_set(p->res, OUT_PERM, CAUSE_RCPT,
-	    "address \"%s\" is not ASCII: it needs SMTPUTF8, which is not "
-	    "supported yet", named);
-	p->res->exit = EXIT_REFUSED;
-	result_set_enhanced(p->res, "5.6.7");
-	return -1;
-}
-
-static int
 next(struct parser *p)
 {
 	return addrlex_next(&p->lx);
@@ -116,7 +102,6 @@ found(struct parser *p, size_t start, size_t end)
 {
 	char addr[ADDR_JOIN_SIZE];
 	const char *why;
-	bool utf8;
 	size_t n;
 
 	p->found++;
@@ -127,11 +112,9 @@ found(struct parser *p, size_t start, size_t end)
 	p->end = end;
 	if (p->out == NULL)
 		return 0;
-	why = addrlex_check(&p->local, &p->host, &utf8);
+	why = addrlex_check(&p->local, &p->host);
 	if (why != NULL)
 		return fail(p, why);
-	if (utf8)
-		return fail_utf8(p);
 	n = addrlex_join(&p->local, &p->host, addr);
 	if (n > ADDR_MAX)
 		return fail(p, "longer than 320 bytes");
@@ -167,7 +150,11 @@ found_bare(struct parser *p, size_t start, size_t end)
 	memcpy(p->host.text, p->domain, n < ADDR_MAX ? n : ADDR_MAX);
 	p->host.literal = n <= ADDR_MAX && n > 2 && p->domain[0] == '[' &&
 	    p->domain[n - 1] == ']';
-	return found(p, start, end);
+	if (found(p, start, end) != 0)
+		return -1;
+	if (p->out)
+		p->out->bare[p->out->n - 1] = true;
+	return 0;
 }
 
 /* Behind '@': the domain. */
@@ -447,24 +434,50 @@ address_equal(const char *a, const char *b)
 
 /* --- lists --- */
 
+/* Twice the room; the flags stand behind the last place for a string. */
+static int
+grow(struct addr_list *l)
+{
+	size_t cap = l->cap ? 2 * l->cap : 8;
+	char **v;
+
+	v = realloc(l->v, cap * (sizeof *v + sizeof *l->bare));
+	if (v == NULL)
+		return -1;
+	l->bare = memmove(v + cap, v + l->cap, l->n * sizeof *l->bare);
+	l->v = v;
+	l->cap = cap;
+	return 0;
+}
+
 int
 addr_list_add(struct addr_list *l, const char *text, size_t n)
 {
-	size_t cap = l->cap ? 2 * l->cap : 8;
-	char **v, *copy;
+	char *copy;
 
-	if (l->n == l->cap) {
-		v = realloc(l->v, cap * sizeof *v);
-		if (v == NULL)
-			return -1;
-		l->v = v;
-		l->cap = cap;
-	}
+	if (l->n == l->cap && grow(l) != 0)
+		return -1;
 	copy = mem_dup(text, n);
 	if (copy == NULL)
 		return -1;
+	l->bare[l->n] = false;
 	l->v[l->n++] = copy;
 	return 0;
+}
+
+int
+addr_list_join(struct addr_list *l, struct addr_list *more)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < more->n; i++) {
+		rc = addr_list_add(l, more->v[i], strlen(more->v[i]));
+		if (rc == 0)
+			l->bare[l->n - 1] = more->bare[i];
+	}
+	addr_list_free(more);
+	return rc;
 }
 
 void
@@ -530,10 +543,12 @@ addr_list_dedup(struct addr_list *l)
 		again = table ?
 		    among_hashed(l, kept, l->v[i], table, places - 1) :
 		    among(l, kept, l->v[i]);
-		if (again)
+		if (again) {
 			free(l->v[i]);
-		else
-			l->v[kept++] = l->v[i];
+			continue;
+		}
+		l->bare[kept] = l->bare[i];
+		l->v[kept++] = l->v[i];
 	}
 	l->n = kept;
 	free(table);

@@ -8,12 +8,15 @@
 #include <stddef.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/buf.h"
 #include "lib/base/result.h"
 
-/* A growing list of heap strings; zeroed is empty. */
+/*
+ * A growing list of heap strings; zeroed is empty. Whoever takes the strings
+ * away need free no more than v.
+ */
 struct addr_list {
 	char **v;
+	bool *bare;	/* beside v, in its memory: was but a name, see below */
 	size_t n, cap;
 };
 
@@ -27,9 +30,10 @@ struct addr_list {
  * without a comma where that is beyond doubt. Text before <a@b> is its display
  * name, even where it looks like an address. A line end that is no folding is
  * refused, also at the very end of the text: a header field comes without its.
+ * out->bare[i] tells which were completed.
  * domain NULL or "": bare names are refused. An empty list is fine. Returns 0;
- * or -1 with res->exit 65 (bad address: named in the text) or 69 (non-ASCII
- * address), both OUT_PERM, CAUSE_RCPT and with an enhanced status, or 71 (no
+ * or -1 with res->exit 65 (bad address: named in the text; OUT_PERM,
+ * CAUSE_RCPT and with an enhanced status) or 71 (no
  * memory); out then holds what was parsed before.
  */
 int address_parse(const char *text, size_t n, const char *domain,
@@ -71,10 +75,19 @@ bool address_find_spec(const char *text, size_t n, size_t *start, size_t *end);
 int address_complete(const char *text, size_t n, const char *domain,
     struct buf *out);
 
-/* addr_list_add(l, text, n): a copy; 0, or -1 (no memory). */
+/* addr_list_add(l, text, n): a copy, not bare; 0, or -1 (no memory). */
 int addr_list_add(struct addr_list *l, const char *text, size_t n);
 
-/* addr_list_dedup(l): later duplicates (address_equal) are removed. */
+/*
+ * addr_list_join(l, more): append what is in more, bare or not, and free more.
+ * 0, or -1 (no memory).
+ */
+int addr_list_join(struct addr_list *l, struct addr_list *more);
+
+/*
+ * addr_list_dedup(l): later duplicates (address_equal) are removed. One that is
+ * bare only later counts as one that is not.
+ */
 void addr_list_dedup(struct addr_list *l);
 
 /* addr_list_pop(l): remove the last one of a list that is not empty. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/mail/idn.h"
 
 /* Enough for people, and a message for those who try. */
 enum { DEPTH_MAX = 64 };
@@ -257,7 +258,7 @@ is_dot_atom(const char *s, size_t n)
 
 /* NULL, or what is wrong with the bytes of either side. */
 static const char *
-bad_bytes(const struct addrpart *part, bool *utf8)
+bad_bytes(const struct addrpart *part)
 {
 	size_t i;
 	unsigned char c;
@@ -268,8 +269,6 @@ bad_bytes(const struct addrpart *part, bool *utf8)
 			return "a control character inside";
 		if (c == '<' || c == '>')
 			return "'<' or '>' inside";
-		if (c >= 0x80)
-			*utf8 = true;
 	}
 	return NULL;
 }
@@ -342,18 +341,38 @@ addrlex_is_name(const struct addrpart *local)
 	    (!local->quoted || is_dot_atom(local->text, local->len));
 }
 
+/* An internationalised domain becomes A-labels, which every peer takes. */
+static const char *
+to_ascii(struct addrpart *host)
+{
+	char ascii[sizeof host->text];
+	int n;
+
+	host->text[host->len] = '\0';
+	if (host->literal || host->quoted || is_ascii(host->text))
+		return NULL;
+	n = idn_to_ascii(host->text, host->len, ascii, sizeof ascii);
+	if (n < 0)
+		return "no internationalised domain name";
+	memcpy(host->text, ascii, (size_t)n + 1);
+	host->len = (size_t)n;
+	return NULL;
+}
+
 const char *
-addrlex_check(const struct addrpart *local, struct addrpart *host, bool *utf8)
+addrlex_check(const struct addrpart *local, struct addrpart *host)
 {
 	const char *why;
 
-	*utf8 = false;
 	if (local->len > ADDR_MAX || host->len > ADDR_MAX)
 		return "longer than 320 bytes";
-	if ((why = bad_bytes(local, utf8)) != NULL ||
-	    (why = bad_bytes(host, utf8)) != NULL ||
-	    (why = bad_local(local)) != NULL || *utf8)
+	if ((why = bad_bytes(local)) != NULL ||
+	    (why = bad_bytes(host)) != NULL ||
+	    (why = bad_local(local)) != NULL ||
+	    (why = to_ascii(host)) != NULL)
 		return why;
+	if (!utf8_valid(local->text, local->len))
+		return "8-bit text that is not UTF-8";
 	/* "example.com." is the same domain, spelt for a resolver. */
 	if (host->len > 1 && host->text[host->len - 1] == '.')
 		host->len--;

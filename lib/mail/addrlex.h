@@ -65,12 +65,12 @@ void addrlex_part(struct addrlex *lx, struct addrpart *part);
 bool addrlex_is_name(const struct addrpart *local);
 
 /*
- * addrlex_check(local, host, utf8): what makes them unusable as an address, or
- * NULL; *utf8 says then whether that is so only with SMTPUTF8. A dot that ends
- * the domain is taken off.
+ * addrlex_check(local, host): what makes them unusable as an address, or NULL. A
+ * dot that ends the domain is taken off; an internationalised domain becomes
+ * A-labels; a local part may be UTF-8 (RFC 6531).
  */
-const char *addrlex_check(const struct addrpart *local, struct addrpart *host,
-    bool *utf8);
+const char *addrlex_check(const struct addrpart *local,
+    struct addrpart *host);
 
 /*
  * addrlex_join(local, host, out): local@host in canonical form, of parts that

@@ -63,6 +63,7 @@ header_free(struct header *h)
 	addr_list_free(&h->resent);
 	buf_free(&h->line);
 	buf_free(&h->field);
+	buf_free(&h->all);
 	buf_free(&h->old_from);
 }
 
@@ -190,10 +191,16 @@ take_rcpts(struct header *h, const struct field_name *name, const char *value,
     size_t n, struct result *res)
 {
 	struct addr_list *list = name->resent ? &h->resent : &h->plain;
+	struct result *why = name->resent ? res : &h->plain_error;
 
-	if (!h->policy->take_rcpts || (name->resent && h->resent_over))
+	if (!h->policy->take_rcpts || (name->resent && h->resent_over) ||
+	    (!name->resent && (h->seen.resent || h->plain_error.exit != 0)))
 		return 0;
-	return address_parse(value, n - LINE_END, h->policy->domain, list, res);
+	/* A bad To counts only when no Resent block takes its place. */
+	if (address_parse(value, n - LINE_END, h->policy->domain, list,
+	    why) < 0 && name->resent)
+		return -1;
+	return 0;
 }
 
 /* Multipart/signed and S/MIME must reach the recipient as they are. */
@@ -273,9 +280,13 @@ take_identities(struct header *h, const char *value, size_t n,
 	if (address_parse(value, n - LINE_END, h->policy->domain,
 	    &h->identities, res) == 0)
 		return 0;
-	if (!h->policy->pristine || res->exit == EXIT_OS)
+	/*
+	 * A name alone is poor but harmless: it matches no list but "*". Rather
+	 * than guess at anything more, the message is refused.
+	 */
+	if (res->exit == EXIT_OS || (!h->policy->pristine &&
+	    memchr(value, '@', n)))
 		return -1;
-	/* What cannot be read matches no list but "*". */
 	return addr_list_add(&h->identities, "", 0) < 0 ? no_memory(res) : 0;
 }
 
@@ -340,11 +351,7 @@ known(struct header *h, const struct field_name *name, size_t colon,
 		h->seen.message_id = true;
 		break;
 	case FIELD_DKIM:
-		h->is_signed = true;
-		break;
 	case FIELD_CONTENT_TYPE:
-		h->is_signed |= is_signed_type(value, n);
-		break;
 	case FIELD_TRACE:
 		h->resent_over |= h->seen.resent;
 		break;
@@ -354,22 +361,66 @@ known(struct header *h, const struct field_name *name, size_t colon,
 	return put_field(h, h->field.p, h->field.len, res);
 }
 
-/* The collected field, if any, is complete. */
+/*
+ * The collected field, if any, is complete. It waits for the others: whether the
+ * message is signed, and must not be altered, may be said by the last.
+ */
 static int
 end_field(struct header *h, struct result *res)
 {
 	const struct field_name *name;
 	size_t colon, len;
-	int rc;
 
 	if (h->field.len == 0)
 		return 0;
 	len = field_name_length(h->field.p, h->field.len, &colon);
 	name = known_field(h->field.p, len);
-	if (name && name->resent)
-		in_first_resent_block(h, name);
-	rc = name ? known(h, name, colon, res) :
-	    put_field(h, h->field.p, h->field.len, res);
+	if (name && (name->kind == FIELD_DKIM ||
+	    (name->kind == FIELD_CONTENT_TYPE && is_signed_type(
+	    h->field.p + colon, h->field.len - colon))))
+		h->is_signed = true;
+	buf_add(&h->all, h->field.p, h->field.len);
+	buf_reset(&h->field);
+	return h->all.failed ? no_memory(res) : 0;
+}
+
+/* Length of the field at p: up to a line end that no blank follows. */
+static size_t
+field_length(const char *p, size_t n)
+{
+	const char *lf = p;
+
+	do {
+		lf = memchr(lf, '\n', n - (size_t)(lf - p));
+		if (lf == NULL)
+			return n;
+		lf++;
+	} while (lf < p + n && is_blank(*lf));
+	return (size_t)(lf - p);
+}
+
+/* All fields are known: each is dropped, changed or handed on. */
+static int
+put_fields(struct header *h, struct result *res)
+{
+	const struct field_name *name;
+	size_t at, n, colon, len;
+	int rc = 0;
+
+	for (at = 0; rc == 0 && at < h->all.len; at += n) {
+		n = field_length(h->all.p + at, h->all.len - at);
+		buf_reset(&h->field);
+		buf_add(&h->field, h->all.p + at, n);
+		if (h->field.failed)
+			return no_memory(res);
+		len = field_name_length(h->field.p, n, &colon);
+		name = known_field(h->field.p, len);
+		if (name && name->resent)
+			in_first_resent_block(h, name);
+		rc = name ? known(h, name, colon, res) :
+		    put_field(h, h->field.p, n, res);
+	}
+	buf_free(&h->all);
 	buf_reset(&h->field);
 	return rc;
 }
@@ -409,11 +460,17 @@ add_missing(struct header *h, struct result *res)
 static int
 end_header(struct header *h, struct result *res)
 {
-	struct addr_list *list = h->seen.resent ? &h->resent : &h->plain;
+	struct addr_list *list;
 
-	if (end_field(h, res) < 0 || add_missing(h, res) < 0)
+	if (end_field(h, res) < 0 || put_fields(h, res) < 0 ||
+	    add_missing(h, res) < 0)
 		return -1;
 	h->done = true;
+	list = h->seen.resent ? &h->resent : &h->plain;
+	if (!h->seen.resent && h->plain_error.exit != 0) {
+		*res = h->plain_error;
+		return -1;
+	}
 	h->rcpts = *list;
 	*list = (struct addr_list){ 0 };
 	return h->sink(h->ctx, "\r\n", 2, res);
@@ -426,7 +483,7 @@ begin_body(struct header *h, struct result *res)
 	int rc;
 
 	if (h->policy->pristine) {
-		if (end_field(h, res) < 0)
+		if (end_field(h, res) < 0 || put_fields(h, res) < 0)
 			return -1;
 		h->done = true;
 	} else if (end_header(h, res) < 0)
@@ -506,6 +563,9 @@ header_add(struct header *h, const void *data, size_t n, struct result *res)
 	if (h->line.failed)
 		return no_memory(res);
 	whole = h->line.p[h->line.len - 1] == '\n';
+	if (h->total > HEADER_MAX)
+		return result_fail(res, EXIT_DATA,
+		    "the header is larger than 256 KiB");
 	if (h->first && is_mbox_line(h->line.p, h->line.len) &&
 	    !h->policy->pristine)
 		return whole ? whole_line(h, res) : 0;
@@ -513,9 +573,6 @@ header_add(struct header *h, const void *data, size_t n, struct result *res)
 		return whole_line(h, res);
 	if (h->line.len > 2 && cannot_be_header(h))
 		return begin_body(h, res);
-	if (h->total > HEADER_MAX)
-		return result_fail(res, EXIT_DATA,
-		    "the header is larger than 256 KiB");
 	return whole ? whole_line(h, res) : 0;
 }
 
@@ -527,5 +584,7 @@ header_finish(struct header *h, struct result *res)
 	if (h->line.len > 0)
 		return begin_body(h, res);
 	h->done = true;
-	return h->policy->pristine ? end_field(h, res) : end_header(h, res);
+	if (!h->policy->pristine)
+		return end_header(h, res);
+	return end_field(h, res) < 0 ? -1 : put_fields(h, res);
 }

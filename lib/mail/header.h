@@ -45,11 +45,12 @@ struct header {
 	/* State. */
 	struct header_seen seen;
 	struct addr_list plain, resent;	/* recipients found, by kind of field */
+	struct result plain_error;	/* of a To, Cc or Bcc; exit 0: none */
 	unsigned resent_names;		/* which fields the Resent block holds */
 	bool resent_over;		/* the first Resent block has ended */
 	bool first;			/* no line was seen yet */
 	size_t total;
-	struct buf line, field;
+	struct buf line, field, all;	/* all: every field, until the last */
 	struct buf old_from;		/* text of a From that was overridden */
 };
 
@@ -60,7 +61,7 @@ void header_init(struct header *h, const struct header_policy *policy,
  * header_add(h, data, n, res): more of the normalised message, up to and never
  * beyond the end of a line. Once h->done, the bytes given were passed on to the
  * sink and the rest of the message belongs there directly. Returns 0; or -1: 65
- * for a header over HEADER_MAX or a bad address, 69 for a non-ASCII one, else what
+ * for a header over HEADER_MAX or a bad address, else what
  * the sink said.
  */
 int header_add(struct header *h, const void *data, size_t n,

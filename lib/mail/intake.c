@@ -17,7 +17,11 @@ struct job {
 static int
 to_spool(void *ctx, const void *data, size_t n, struct result *res)
 {
-	return spool_add(ctx, data, n, res);
+	if (spool_add(ctx, data, n, res) == 0)
+		return 0;
+	if (res->exit == EXIT_DATA)
+		result_set_enhanced(res, "5.3.4");
+	return -1;
 }
 
 /* The sink of the line-end machine. */
@@ -27,19 +31,18 @@ take(void *ctx, const void *data, size_t n)
 	struct job *j = ctx;
 
 	if (!j->lines.by_line)
-		return spool_add(j->spool, data, n, j->res);
+		return to_spool(j->spool, data, n, j->res);
 	if (header_add(&j->header, data, n, j->res) < 0)
 		return -1;
 	if (j->header.done) {
 		j->lines.by_line = false;
-		j->lines.fold = !j->header.is_signed &&
-		    !j->header.policy->pristine;
+		j->spool->has_8bit_header = j->lines.has_8bit;
 	}
 	return 0;
 }
 
 static int
-read_all(struct job *j, int fd)
+read_all(struct job *j, ssize_t (*source)(void *, void *, size_t), void *ctx)
 {
 	unsigned char *block = malloc(READ_SIZE);
 	ssize_t n = 1;
@@ -48,9 +51,7 @@ read_all(struct job *j, int fd)
 	if (block == NULL)
 		return result_fail(j->res, EXIT_OS, "out of memory");
 	while (rc == 0 && n != 0 && !j->lines.ended) {
-		n = read(fd, block, READ_SIZE);
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = source(ctx, block, READ_SIZE);
 		if (n < 0)
 			rc = result_fail(j->res, EXIT_IO,
 			    "cannot read the message from standard input: %s",
@@ -67,20 +68,24 @@ read_all(struct job *j, int fd)
 }
 
 int
-intake_read(struct intake *in, int fd, struct message *m, struct result *res)
+intake_take(struct intake *in, ssize_t (*source)(void *, void *, size_t),
+    void *ctx, struct message *m, struct result *res)
 {
 	struct job j = { .spool = &m->spool, .res = res };
 	int rc;
 
 	if (spool_open(&m->spool, in->tmpdir, res) < 0)
 		return -1;
+	m->tmpdir = in->tmpdir;
 	m->spool.max_size = in->max_size;
 	j.lines = (struct lines){ .sink = take, .ctx = &j, .dot = in->dot,
 		.by_line = true };
 	header_init(&j.header, &in->header, to_spool, &m->spool);
-	rc = read_all(&j, fd);
+	rc = read_all(&j, source, ctx);
 	if (rc == 0) {
 		m->spool.has_8bit = j.lines.has_8bit;
+		m->spool.has_long = j.lines.has_long;
+		m->pristine = in->header.pristine;
 		m->spool.has_dot_line = j.lines.has_dot_line;
 		m->identities = j.header.identities;
 		in->rcpts = j.header.rcpts;
@@ -92,4 +97,33 @@ intake_read(struct intake *in, int fd, struct message *m, struct result *res)
 	}
 	header_free(&j.header);
 	return rc;
+}
+
+static ssize_t
+read_fd(void *ctx, void *data, size_t n)
+{
+	ssize_t got;
+
+	do {
+		got = read(*(int *)ctx, data, n);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}
+
+int
+intake_read(struct intake *in, int fd, struct message *m,
+    struct result *res)
+{
+	return intake_take(in, read_fd, &fd, m, res);
+}
+
+void
+intake_note(const struct intake *in, const struct message *m, struct log *log)
+{
+	if (in->has_nul)
+		log_write(log, "id=%s reason=\"NUL bytes in the message became "
+		    "spaces\"", m->id);
+	if (in->kept_long)
+		log_write(log, "id=%s reason=\"lines of more than 998 bytes were "
+		    "left alone: the message is signed\"", m->id);
 }

@@ -5,6 +5,7 @@
 #ifndef SENDROUTE_INTAKE_H
 #define SENDROUTE_INTAKE_H
 
+#include "lib/base/log.h"
 #include "lib/mail/header.h"
 #include "lib/mail/lines.h"
 #include "lib/mail/message.h"
@@ -22,11 +23,23 @@ struct intake {
 };
 
 /*
- * intake_read(in, fd, m, res): fill m->spool and m->identities from fd. Returns
- * 0; or -1 with res->exit 65 (unusable), 69 (non-ASCII address), 71, 73, 74 (fd
- * or spool cannot be read or written): then nothing may be sent.
+ * intake_take(in, source, ctx, m, res): fill m->spool and m->identities with what
+ * source gives: some of the next bytes, at most n; 0 at the end of the message;
+ * -1, errno set, when it cannot be read. Returns 0; or -1 with res->exit 65
+ * (unusable; over max_size the enhanced status is 5.3.4),
+ * 71, 73, 74 (source or spool cannot be read or written): then nothing may be
+ * sent. Source need not have come to its end then.
  */
+int intake_take(struct intake *in,
+    ssize_t (*source)(void *ctx, void *data, size_t n), void *ctx,
+    struct message *m, struct result *res);
+
+/* intake_read(in, fd, m, res): the same from a descriptor. */
 int intake_read(struct intake *in, int fd, struct message *m,
     struct result *res);
+
+/* intake_note(in, m, log): what was done to the message goes to the log. */
+void intake_note(const struct intake *in, const struct message *m,
+    struct log *log);
 
 #endif

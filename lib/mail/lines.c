@@ -3,9 +3,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A UTF-8 sequence is at most this long; folding does not cut one in two. */
-enum { UTF8_MAX = 4, FOLD_NEAR = LINE_MAX_BYTES - UTF8_MAX + 1 };
-
 #define EACH_BYTE(v) (UINT64_C(0x0101010101010101) * (v))
 
 /*
@@ -66,24 +63,6 @@ put(struct lines *l, const void *data, size_t n)
 	return give(l, data, n);
 }
 
-static size_t
-utf8_length(unsigned char lead)
-{
-	if (lead < 0xC0)
-		return 1;
-	return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-}
-
-/* How many of n bytes still fit on this line; 0: break it here. */
-static size_t
-room(const struct lines *l, const unsigned char *p, size_t n)
-{
-	if (l->column < FOLD_NEAR)
-		return n < FOLD_NEAR - l->column ? n : FOLD_NEAR - l->column;
-	return l->column + utf8_length(*p) > LINE_MAX_BYTES ||
-	    l->column >= LINE_MAX_BYTES ? 0 : 1;
-}
-
 /* Hand on text without line ends. */
 static int
 put_text(struct lines *l, const unsigned char *p, size_t n)
@@ -94,16 +73,7 @@ put_text(struct lines *l, const unsigned char *p, size_t n)
 		l->has_dot_line = true;
 	while (n > 0) {
 		k = n;
-		if (l->fold) {
-			k = room(l, p, n);
-			if (k == 0) {
-				l->column = 0;
-				if (give(l, "\r\n", 2) < 0 ||
-				    put(l, " ", 1) < 0)
-					return -1;
-				continue;
-			}
-		} else if (l->by_line && l->column < LINE_MAX_BYTES &&
+		if (l->by_line && l->column < LINE_MAX_BYTES &&
 		    k > LINE_MAX_BYTES - l->column)
 			k = LINE_MAX_BYTES - l->column;
 		if (put(l, p, k) < 0)
@@ -209,12 +179,6 @@ take_run(struct lines *l, const unsigned char *p, size_t n)
 		return 0;
 	if (n > LINES_BUFFER - l->out_len)
 		n = LINES_BUFFER - l->out_len;
-	if (l->fold) {
-		if (l->column >= FOLD_NEAR)
-			return 0;
-		if (n > FOLD_NEAR - l->column)
-			n = FOLD_NEAR - l->column;
-	}
 	run = copy_run(l->out + l->out_len, p, n, &l->has_8bit);
 	l->out_len += run;
 	l->column += run;

@@ -23,10 +23,9 @@ struct lines {
 	enum lone_dot dot;
 	/*
 	 * The sink is called for each line by itself, at most LINE_MAX_BYTES at
-	 * a time, and may change by_line and fold before the next byte.
+	 * a time, and may change by_line before the next byte.
 	 */
 	bool by_line;
-	bool fold;		/* break lines over LINE_MAX_BYTES with CRLF SP */
 
 	/* What has been seen. */
 	bool has_8bit, has_dot_line, has_nul, ended;

@@ -46,8 +46,13 @@ message_free(struct message *m)
 {
 	size_t i;
 
-	for (i = 0; i < m->env.nrcpts; i++)
+	for (i = 0; i < m->env.nrcpts; i++) {
 		free(m->env.rcpts[i].addr);
+		free(m->env.rcpts[i].dsn_notify);
+		free(m->env.rcpts[i].dsn_orcpt);
+	}
+	free(m->env.dsn_ret);
+	free(m->env.dsn_envid);
 	free(m->env.rcpts);
 	free(m->env.from);
 	addr_list_free(&m->identities);

@@ -11,8 +11,13 @@
 #include "lib/mail/address.h"
 #include "lib/mail/spool.h"
 
+/*
+ * DSN parameters (RFC 3461) are heap strings as they stand on the wire, or NULL:
+ * "SUCCESS,FAILURE", "rfc822;xtext", "FULL", xtext.
+ */
 struct rcpt {
-	char *addr;		/* canonical, see address.h */
+	char *addr;		/* canonical, see address.h; may be UTF-8 */
+	char *dsn_notify, *dsn_orcpt;
 	struct result res;	/* filled by the transport; zero: not tried */
 	const char *route;	/* name of the last route tried, or NULL */
 	off_t mark;		/* of its state byte in a queue file */
@@ -22,6 +27,8 @@ struct envelope {
 	char *from;		/* canonical; "" is the null sender */
 	struct rcpt *rcpts;
 	size_t nrcpts;
+	char *dsn_ret, *dsn_envid;
+	bool utf8;		/* SMTPUTF8 was asked for (RFC 6531) */
 };
 
 struct message {
@@ -30,6 +37,8 @@ struct message {
 	struct spool spool;
 	struct envelope env;
 	struct addr_list identities;	/* mailboxes of From, then Sender */
+	bool pristine;		/* qmail's: goes out as it is */
+	const char *tmpdir;	/* for what has to be encoded; or NULL */
 };
 
 /* message_id_make(id, t): a fresh id: time and random, [0-9a-z]. */

@@ -19,7 +19,9 @@ struct spool {
 	off_t start;		/* where the message begins in the file */
 	off_t size;		/* bytes of the message, CRLF counted as two */
 	bool has_8bit;		/* a byte above 127 somewhere */
+	bool has_8bit_header;	/* one of them in the header */
 	bool has_dot_line;	/* a line that begins with '.' */
+	bool has_long;		/* perhaps a line over 998 bytes */
 	unsigned char *out;	/* write buffer, NULL once finished */
 	size_t out_len;
 	uint64_t max_size;	/* 0: none */

@@ -133,7 +133,7 @@ dial_unix(struct stream *s, const char *path, int64_t ms, struct result *res)
 	}
 	memcpy(sun.sun_path, path, strlen(path) + 1);
 	fd = connect_within((struct sockaddr *)&sun, sizeof sun,
-	    ms < ADDRESS_MS ? ms : ADDRESS_MS);
+	    ms);
 	if (fd < 0) {
 		result_set(res, OUT_TEMP, CAUSE_ROUTE,
 		    "cannot connect to unix:%s: %s", path, strerror(errno));
@@ -192,14 +192,14 @@ dial(struct stream *s, const char *host, unsigned port, int64_t seconds,
     struct log *log, struct result *res)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *ai;
-	int64_t end = clock_ms() + seconds * 1000, left;
+	int64_t ms = seconds * 1000 < ADDRESS_MS ? seconds * 1000 : ADDRESS_MS;
 	char name[256], service[8];
 	int rc = -1;
 
 	memset(s, 0, sizeof *s);
 	s->fd = -1;
 	if (is_unix(host))
-		return dial_unix(s, host + 5, seconds * 1000, res);
+		return dial_unix(s, host + 5, ms, res);
 	if (!plain_host(host, name, sizeof name)) {
 		result_set(res, OUT_TEMP, CAUSE_OPERATOR,
 		    "the host name is too long");
@@ -213,13 +213,8 @@ dial(struct stream *s, const char *host, unsigned port, int64_t seconds,
 		return -1;
 	}
 	rc = -1;
-	for (ai = list; ai && rc < 0; ai = ai->ai_next) {
-		left = end - clock_ms();
-		if (left <= 0)
-			break;
-		rc = dial_address(s, ai, name, port,
-		    left < ADDRESS_MS ? left : ADDRESS_MS, log, res);
-	}
+	for (ai = list; ai && rc < 0; ai = ai->ai_next)
+		rc = dial_address(s, ai, name, port, ms, log, res);
 	freeaddrinfo(list);
 	return rc;
 }

@@ -10,8 +10,8 @@
 
 /*
  * dial(s, host, port, seconds, log, res): opens s over a connection to host, a
- * name, an address, "[IPv6]" or "unix:/path" (port unused). Each address gets up
- * to 30 s, all together `seconds`. s->peer is set. Returns 0; or -1 with res
+ * name, an address, "[IPv6]" or "unix:/path" (port unused). Each address gets
+ * `seconds`, 30 at most. s->peer is set. Returns 0; or -1 with res
  * filled (OUT_TEMP, certainly not taken; a name that does not exist too).
  */
 int dial(struct stream *s, const char *host, unsigned port, int64_t seconds,

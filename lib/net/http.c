@@ -83,8 +83,13 @@ request_is_clean(const struct http_request *req)
 static void
 build_head(struct buf *b, const struct http_request *req)
 {
-	size_t i;
+	size_t i, n = strlen(req->method) + strlen(req->target) + 64;
 
+	/* It may hold a session token: no copies by growing. */
+	for (i = 0; i < req->nfields; i++)
+		n += strlen(req->fields[i].name) +
+		    strlen(req->fields[i].value) + 4;
+	buf_reserve(b, n);
 	buf_addf(b, "%s %s HTTP/1.1\r\n", req->method, req->target);
 	for (i = 0; i < req->nfields; i++)
 		buf_addf(b, "%s: %s\r\n", req->fields[i].name,

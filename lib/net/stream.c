@@ -13,6 +13,8 @@
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 
+enum { SESSION_STEPS = 10, SESSION_SECONDS = 1800 };
+
 int
 stream_open(struct stream *s, const struct stream_ops *ops, void *ctx, int fd)
 {
@@ -54,6 +56,16 @@ stream_step(struct stream *s, int64_t seconds)
 	s->deadline = clock_ms() + seconds * 1000;
 	if (s->session_end != 0 && s->deadline > s->session_end)
 		s->deadline = s->session_end;
+}
+
+void
+stream_session(struct stream *s, int64_t timeout)
+{
+	int64_t seconds = timeout * SESSION_STEPS;
+
+	if (seconds <= 0 || seconds > SESSION_SECONDS)
+		seconds = SESSION_SECONDS;
+	s->session_end = clock_ms() + seconds * 1000;
 }
 
 int
@@ -232,6 +244,17 @@ stream_revive(struct stream *s, int64_t seconds)
 }
 
 size_t
+stream_room(struct stream *s)
+{
+	if (s->in_at > 0) {
+		s->in_len -= s->in_at;
+		memmove(s->in, s->in + s->in_at, s->in_len);
+		s->in_at = 0;
+	}
+	return STREAM_IN - s->in_len;
+}
+
+size_t
 stream_buffered(const struct stream *s)
 {
 	return s->in_len - s->in_at;
@@ -246,8 +269,8 @@ stream_has_input(struct stream *s)
 
 /* --- the socket --- */
 
-static int
-fail_errno(struct stream *s, const char *what)
+int
+stream_fail_errno(struct stream *s, const char *what)
 {
 	if (errno == ECONNRESET || errno == EPIPE)
 		return stream_fail(s, CAUSE_ROUTE,
@@ -265,7 +288,7 @@ stream_poll(struct stream *s, short events, short *got)
 		n = poll(&p, 1, stream_wait_ms(s));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return fail_errno(s, "poll");
+		return stream_fail_errno(s, "poll");
 	if (n == 0)
 		return stream_fail(s, CAUSE_ROUTE, "timed out");
 	*got = p.revents;
@@ -285,7 +308,7 @@ socket_read(struct stream *s, void *data, size_t n)
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
-			return fail_errno(s, "read");
+			return stream_fail_errno(s, "read");
 		s->flights++;
 		if (stream_poll(s, POLLIN, &events) < 0)
 			return -1;
@@ -301,9 +324,7 @@ take_input(struct stream *s)
 {
 	ssize_t n;
 
-	if (s->in_at == s->in_len)
-		s->in_at = s->in_len = 0;
-	if (s->in_len < STREAM_IN && !s->eof) {
+	if (stream_room(s) > 0 && !s->eof) {
 		n = recv(s->fd, s->in + s->in_len, STREAM_IN - s->in_len, 0);
 		if (n > 0)
 			s->in_len += (size_t)n;
@@ -330,9 +351,9 @@ socket_write(struct stream *s, const void *data, size_t n)
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
-			return fail_errno(s, "write");
+			return stream_fail_errno(s, "write");
 		want = POLLOUT;
-		if (s->in_len < STREAM_IN && !s->eof)
+		if (stream_buffered(s) < STREAM_IN && !s->eof)
 			want |= POLLIN;
 		if (stream_poll(s, want, &got) < 0)
 			return -1;

@@ -87,6 +87,21 @@ int stream_wait_ms(const struct stream *s);
  */
 int stream_poll(struct stream *s, short events, short *got);
 
+/* stream_fail_errno(s, what): the same from errno after a failed call. */
+int stream_fail_errno(struct stream *s, const char *what);
+
+/*
+ * stream_room(s): move unread input to the front of s->in; how many bytes fit
+ * behind it. For the ops that take input while they write.
+ */
+size_t stream_room(struct stream *s);
+
+/*
+ * stream_session(s, timeout): all steps together end after ten times `timeout`,
+ * at most 30 minutes (0: 30 minutes).
+ */
+void stream_session(struct stream *s, int64_t timeout);
+
 /*
  * stream_fail(s, cause, fmt, ...): keep the first failure (OUT_TEMP, with
  * s->peer in front of the text). Returns -1.

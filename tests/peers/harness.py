@@ -32,6 +32,9 @@ HEAD = (b"From: Alice <alice@example.com>\n"
         b"Subject: peers\n"
         b"Date: Tue, 24 Nov 2026 01:02:03 +0000\n"
         b"Message-ID: <peers.1@client.test>\n")
+# With these a body of any bytes goes as it is to a peer with 8BITMIME.
+EIGHT_BIT = (b"MIME-Version: 1.0\nContent-Type: text/plain; charset=x-any\n"
+             b"Content-Transfer-Encoding: 8bit\n")
 MESSAGE = HEAD + b"\nHello Bob,\nthis is the body.\n"
 
 

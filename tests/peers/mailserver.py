@@ -13,7 +13,7 @@ import unittest
 
 import unpack
 from certs import certificates
-from harness import Case, HEAD, MESSAGE, crlf, letter, run
+from harness import Case, EIGHT_BIT, HEAD, MESSAGE, crlf, letter, run
 
 DOMAIN = "example.test"
 OWNER = "daemon"        # a user that every Debian system has
@@ -361,7 +361,7 @@ class Deliveries(Case):
     def test_dots_and_eight_bits_and_long_lines(self):
         lines = [b".", b"..", b". .", b"...", b"", b".", b"\xc3\xa4\xff\x80",
                  b"From here", b"x" * 998, b"." + b"y" * 997, b"\t ", b"end."]
-        message = HEAD + b"\n" + b"\n".join(lines) + b"\n.\n\n\n"
+        message = EIGHT_BIT + HEAD + b"\n" + b"\n".join(lines) + b"\n.\n\n\n"
         self.quiet(self.send(message))
         self.came(message)
 

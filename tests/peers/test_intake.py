@@ -1,5 +1,6 @@
 """What becomes of a message on its way in: line ends, dots, header fields,
 recipients.  Each check is on what the relay received."""
+import email.header
 import os
 import re
 import signal
@@ -8,7 +9,8 @@ import time
 from email.utils import parsedate_to_datetime
 
 import harness
-from harness import Case, HEAD, MESSAGE, SENDROUTE, clean_environment, crlf, run
+from harness import (Case, EIGHT_BIT, HEAD, MESSAGE, SENDROUTE,
+                     clean_environment, crlf, run)
 from relay import Relay
 
 
@@ -74,8 +76,9 @@ class LineEnds(Intake):
     def test_line_ends_and_dots_as_the_relay_receives_them(self):
         for body, content, wire in self.TABLE:
             with self.subTest(body=body):
-                head = crlf(HEAD) + b"\r\n"
-                message = self.arrives(HEAD + b"\n" + body, head + content)
+                head = HEAD + (b"" if body.isascii() else EIGHT_BIT) + b"\n"
+                message = self.arrives(head + body, crlf(head) + content)
+                head = crlf(head)
                 self.same_bytes(message.data, head + (wire or content))
 
     def test_crlf_in_the_header_too(self):
@@ -299,9 +302,13 @@ class HeaderFields(Intake):
         for got in self.got:
             self.same_bytes(got.content, crlf(message))
 
-    def test_an_8_bit_subject_goes_as_it_is(self):
-        message = MESSAGE.replace(b"peers", "Grüße".encode())
-        self.arrives(message, crlf(message))
+    def test_an_8_bit_subject_is_encoded_or_goes_as_it_is(self):
+        message = MESSAGE.replace(b": peers", ": Grüße".encode())
+        self.quiet(self.send(message))
+        self.assertIn(b"=?utf-8?", self.got[0].content)
+        self.assertTrue(self.got[0].content.isascii())
+        self.assertIn("Grüße", str(email.header.make_header(
+            email.header.decode_header(self.got[0].fields("Subject")[0]))))
 
     def test_over_max_size_is_refused(self):
         done = self.send(harness.letter(20000), top="max-size 10k\n")
@@ -335,6 +342,11 @@ class HeaderFields(Intake):
 
 
 class LongLines(Intake):
+    """Of a message in parts; one in a single part is encoded (test_reencode)."""
+
+    HEAD = HEAD + (b"MIME-Version: 1.0\n"
+                   b"Content-Type: multipart/mixed; boundary=b\n")
+
     @staticmethod
     def folded(line):
         out, rest = line[:998], line[998:]
@@ -351,14 +363,14 @@ class LongLines(Intake):
         for size in (999, 1000, 1995, 1996, 3000, 20000, 100000):
             with self.subTest(size=size):
                 line = bytes(97 + i % 26 for i in range(size))
-                self.arrives(HEAD + b"\nx\n" + line + b"\nend\n",
-                             crlf(HEAD + b"\nx\n") + self.folded(line)
+                self.arrives(self.HEAD + b"\nx\n" + line + b"\nend\n",
+                             crlf(self.HEAD + b"\nx\n") + self.folded(line)
                              + b"end\r\n")
 
     def test_a_dot_at_the_fold_is_no_end(self):
         line = b"a" * 998 + b"." * 3000
-        self.arrives(HEAD + b"\n" + line + b"\n",
-                     crlf(HEAD + b"\n") + self.folded(line))
+        self.arrives(self.HEAD + b"\n" + line + b"\n",
+                     crlf(self.HEAD + b"\n") + self.folded(line))
 
     def test_header_lines_over_998_are_folded_without_loss(self):
         for value in (b"word " * 500, b"x" * 3000):

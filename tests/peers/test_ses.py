@@ -4,7 +4,7 @@ import os
 import time
 
 import harness
-from harness import Case, HEAD, MESSAGE, crlf, letter, run
+from harness import Case, EIGHT_BIT, HEAD, MESSAGE, crlf, letter, run
 from relay import Relay
 from ses import KEY, SECRET, SEND, Answer, Ses
 
@@ -93,7 +93,7 @@ class Arrival(SesCase):
                         crlf(HEAD) + b"\r\na\r\nb\r\nc\r\n\r\nd\r\n")
 
     def test_bytes_of_every_value(self):
-        self.arrives(self.ses(), HEAD + b"\n" + bytes(
+        self.arrives(self.ses(), EIGHT_BIT + HEAD + b"\n" + bytes(
             b for b in range(1, 256) if b != 13) + b"\n")
 
     def test_bcc_gets_it_and_never_leaks(self):

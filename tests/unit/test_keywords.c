@@ -186,8 +186,6 @@ static const struct unbuilt_case {
 	const char *name, *good, *bad, *why;
 	unsigned where;
 } unbuilt[] = {
-	{ "aliases", "/etc/aliases", "aliases", "is no absolute path; "
-	    IS_PATH, IN_FILE },
 	{ "queue", "/var/spool/sendroute", "spool", "is no absolute path; "
 	    IS_PATH, IN_FILE },
 	{ "queue-lifetime", "5d", "366d", "is out of range; expected a "

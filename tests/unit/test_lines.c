@@ -97,6 +97,7 @@ notes_what_it_saw(void **state)
 {
 	struct buf out = { 0 };
 	struct lines l = { .sink = collect, .ctx = &out };
+	int i;
 
 	(void)state;
 	lines_feed(&l, "plain text\n", 11);
@@ -107,6 +108,11 @@ notes_what_it_saw(void **state)
 	assert_true(l.has_dot_line);
 	lines_feed(&l, "\0", 1);
 	assert_true(l.has_nul);
+	for (i = 0; i < 997; i++)
+		lines_feed(&l, "a", 1);
+	assert_false(l.has_long);
+	lines_feed(&l, "a", 1);
+	assert_true(l.has_long);
 	lines_finish(&l);
 	buf_free(&out);
 }
@@ -136,103 +142,12 @@ keeps_every_byte(void **state)
 	}
 }
 
-/* Fold a line of n bytes fed in pieces of `step`; undo it and compare. */
-static void
-check_fold(const char *line, size_t n, size_t step)
-{
-	struct buf out = { 0 }, back = { 0 };
-	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
-	const char *p, *lf;
-	size_t i, len;
-	bool first = true;
-
-	for (i = 0; i < n; i += step)
-		lines_feed(&l, line + i, n - i < step ? n - i : step);
-	lines_finish(&l);
-	for (p = out.p; p < out.p + out.len; p = lf + 1, first = false) {
-		lf = memchr(p, '\n', (size_t)(out.p + out.len - p));
-		assert_non_null(lf);
-		assert_true(lf[-1] == '\r');
-		len = (size_t)(lf - p) - 1;
-		assert_in_range(len, 1, LINE_MAX_BYTES);
-		if (!first) {
-			assert_true(*p == ' ');
-			/* Never inside a UTF-8 sequence. */
-			assert_true(((unsigned char)p[1] & 0xC0) != 0x80);
-		}
-		buf_add(&back, p + (first ? 0 : 1), len - (first ? 0 : 1));
-	}
-	assert_int_equal(back.len, n);
-	assert_memory_equal(back.p, line, n);
-	buf_free(&out);
-	buf_free(&back);
-}
-
-static void
-folds_at_998_bytes(void **state)
-{
-	static char line[5000];
-	struct buf out = { 0 };
-	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
-	size_t n;
-
-	(void)state;
-	memset(line, 'a', sizeof line);
-	lines_feed(&l, line, 998);
-	lines_finish(&l);
-	assert_int_equal(out.len, 1000);	/* not folded */
-	buf_free(&out);
-	for (n = 990; n < 1005; n++) {
-		check_fold(line, n, n);
-		check_fold(line, n, 1);
-	}
-	check_fold(line, 998 + 997, 7);
-	check_fold(line, 998 + 997 + 1, 4096);
-	check_fold(line, sizeof line, 333);
-}
-
-static void
-folds_exactly_at_998_when_it_can(void **state)
-{
-	char line[1500];
-	struct buf out = { 0 };
-	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
-
-	(void)state;
-	memset(line, 'a', sizeof line);
-	lines_feed(&l, line, sizeof line);
-	lines_finish(&l);
-	assert_memory_equal(out.p + 998, "\r\n a", 4);
-	buf_free(&out);
-}
-
-static void
-folds_around_utf8(void **state)
-{
-	static const char *const chars[] = { "\xc3\xa9", "\xe2\x82\xac",
-		"\xf0\x9f\x98\x80" };
-	char line[2200];
-	size_t c, pad, n, k;
-
-	(void)state;
-	for (c = 0; c < 3; c++)
-		for (pad = 0; pad < 4; pad++) {
-			k = strlen(chars[c]);
-			memset(line, 'a', pad);
-			for (n = pad; n + k <= 2100; n += k)
-				memcpy(line + n, chars[c], k);
-			check_fold(line, n, n);
-			check_fold(line, n, 1);
-			check_fold(line, n, 5);
-		}
-}
-
 /* Longer than any buffer inside, with lines of every length up to 200. */
 static void
 a_long_text_arrives_whole(void **state)
 {
 	struct buf in = { 0 }, want = { 0 }, out = { 0 };
-	struct lines l = { .sink = collect, .ctx = &out, .fold = true };
+	struct lines l = { .sink = collect, .ctx = &out };
 	size_t i, k, step;
 
 	(void)state;
@@ -287,9 +202,6 @@ main(void)
 		cmocka_unit_test(every_row_in_every_split),
 		cmocka_unit_test(notes_what_it_saw),
 		cmocka_unit_test(keeps_every_byte),
-		cmocka_unit_test(folds_at_998_bytes),
-		cmocka_unit_test(folds_exactly_at_998_when_it_can),
-		cmocka_unit_test(folds_around_utf8),
 		cmocka_unit_test(a_long_text_arrives_whole),
 		cmocka_unit_test(stops_when_the_sink_says_so)
 	};

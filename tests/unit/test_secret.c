@@ -289,7 +289,7 @@ test_secret_files(void **state)
 	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		buf_reset(&want);
 		if (strncmp(cases[i].want, "78 ...", 6) == 0)
-			buf_addf(&want, "78 route r: password-file %s/secret%s",
+			buf_addf(&want, "78 password-file %s/secret%s",
 			    f->dir, cases[i].want + 6);
 		else
 			buf_adds(&want, cases[i].want);
@@ -311,7 +311,7 @@ test_the_longest_secret_file(void **state)
 	memset(data, 'x', sizeof data);
 	assert_int_equal(strlen(password_of(f, data, SECRET_MAX, 0600, &out)),
 	    SECRET_MAX);
-	snprintf(want, sizeof want, "78 route r: password-file %s/secret is too "
+	snprintf(want, sizeof want, "78 password-file %s/secret is too "
 	    "long for a secret; expected 4096 bytes at most", f->dir);
 	assert_string_equal(password_of(f, data, sizeof data, 0600, &out), want);
 	buf_free(&out);
@@ -324,7 +324,7 @@ test_secret_files_that_others_can_write(void **state)
 	struct buf out = { 0 };
 	char want[200];
 
-	snprintf(want, sizeof want, "78 route r: password-file %s/secret can be "
+	snprintf(want, sizeof want, "78 password-file %s/secret can be "
 	    "written by others; expected chmod go-w", f->dir);
 	assert_string_equal(password_of(f, "a", 1, 0620, &out), want);
 	assert_string_equal(password_of(f, "a", 1, 0602, &out), want);
@@ -341,7 +341,7 @@ test_secret_files_that_others_can_read(void **state)
 	assert_string_equal(password_of(f, "a", 1, 0640, &out), "a");
 	assert_string_equal(f->logged, "");
 	assert_string_equal(password_of(f, "a", 1, 0644, &out), "a");
-	snprintf(want, sizeof want, "]: route r: password-file %s/secret can be "
+	snprintf(want, sizeof want, "]: password-file %s/secret can be "
 	    "read by everyone on this machine; chmod o-r is advised\n", f->dir);
 	assert_non_null(strstr(f->logged, want));
 	buf_free(&out);
@@ -393,7 +393,7 @@ test_secret_files_that_cannot_be_read(void **state)
 	secret_open(&c.routes[1].secret_access_key, "route s: key", NULL);
 	assert_int_equal(seteuid(me), 0);
 	assert_null(secret_get(&c.routes[0].password, "password", &res));
-	snprintf(want, sizeof want, "route r: password-file %s/secret cannot be "
+	snprintf(want, sizeof want, "password-file %s/secret cannot be "
 	    "read: No such file or directory", f->dir);
 	assert_string_equal(res.text, want);
 	assert_int_equal(res.exit, EXIT_CONFIGURATION);

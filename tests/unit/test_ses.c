@@ -357,6 +357,30 @@ a_bad_request_is_bisected(void **state)
 	free_delivery(d);
 }
 
+/* What one half was told must not be said of the other, which was taken. */
+static void
+a_bisected_batch_keeps_each_result(void **state)
+{
+	static const struct script_step steps[] = {
+		CALL("\"r0@y.example\",\"r1@y.example\",\"r2@y.example\","
+		    "\"r3@y.example\""), SAYS(REFUSED),
+		CALL("\"r0@y.example\",\"r1@y.example\""),
+		SAYS("HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n"),
+		CALL("\"r2@y.example\",\"r3@y.example\""), SAYS(TAKEN), STOP
+	};
+	struct delivery *d = new_delivery(4);
+	size_t i;
+
+	(void)state;
+	run(d, steps, NULL, 0);
+	script_check(&d->script);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(d->rcpts[i].res.outcome,
+		    i < 2 ? OUT_TEMP : OUT_DONE);
+	script_free(&d->script);
+	free_delivery(d);
+}
+
 static void
 fifty_recipients_a_call(void **state)
 {
@@ -470,11 +494,11 @@ too_large_is_refused_unsent(void **state)
 	struct delivery *d = new_delivery(1);
 
 	(void)state;
-	d->m.spool.size = 30 * 1024 * 1024 + 3;
+	d->m.spool.size = SES_MESSAGE_MAX + 1;
 	run(d, steps, NULL, 0);
 	assert_int_equal(d->script.wrote.len, 0);
 	assert_int_equal(d->rcpts[0].res.outcome, OUT_PERM);
-	assert_non_null(strstr(d->rcpts[0].res.text, "31457283 bytes"));
+	assert_non_null(strstr(d->rcpts[0].res.text, "30474241 bytes"));
 	script_free(&d->script);
 	free_delivery(d);
 }
@@ -526,6 +550,7 @@ main(void)
 		cmocka_unit_test(one_call_as_ses_wants_it),
 		cmocka_unit_test(options_of_the_route),
 		cmocka_unit_test(a_bad_request_is_bisected),
+		cmocka_unit_test(a_bisected_batch_keeps_each_result),
 		cmocka_unit_test(fifty_recipients_a_call),
 		cmocka_unit_test(a_throttled_batch_spares_the_next),
 		cmocka_unit_test(the_clock_is_corrected_once),

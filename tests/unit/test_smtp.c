@@ -228,9 +228,6 @@ matrix(bool pipelining)
 			st[n++] = (struct script_step)HEARS(TEXT);
 			st[n++] = (struct script_step)SAYS_N(finals[final],
 			    strlen(finals[final]));
-		} else {
-			st[n++] = (struct script_step)HEARS("RSET\r\n");
-			st[n++] = (struct script_step)SAYS("250 ok\r\n");
 		}
 		st[n++] = (struct script_step)HEARS("QUIT\r\n");
 		st[n++] = (struct script_step)STOP;
@@ -287,7 +284,7 @@ mail_refused_may_fail_over(void **state)
 		HEARS("MAIL FROM:<f@x.example> SIZE=18\r\n"
 		    "RCPT TO:<r0@y.example>\r\nDATA\r\n"),
 		SAYS("550 5.7.1 not you\r\n503 no MAIL\r\n503 no MAIL\r\n"),
-		HEARS("RSET\r\n"), SAYS("250 ok\r\n"), BYE
+		BYE
 	};
 	struct delivery *d = new_delivery(1);
 
@@ -314,7 +311,7 @@ too_many_recipients_take_two_transactions(void **state)
 		HEARS("DATA\r\n"), SAYS("354 go\r\n"), HEARS(TEXT),
 		SAYS("250 taken\r\n"), MAIL,
 		HEARS("RCPT TO:<r2@y.example>\r\n"), SAYS("452 4.5.3 enough\r\n"),
-		HEARS("RSET\r\n"), SAYS("250 ok\r\n"), BYE
+		BYE
 	};
 	struct delivery *d = new_delivery(3);
 
@@ -584,6 +581,148 @@ a_421_ends_the_session(void **state)
 	free_delivery(d);
 }
 
+/* The peer's own word counts, also when it then goes away. */
+static void
+what_was_said_before_the_end_is_kept(void **state)
+{
+	static const struct script_step refused[] = {
+		PIPE_HELLO, HEARS_UNTIL("DATA\r\n"),
+		SAYS("550 5.7.1 blocked\r\n"), CLOSES, STOP
+	};
+	static const struct script_step busy[] = {
+		PIPE_HELLO, HEARS_UNTIL("DATA\r\n"),
+		SAYS("421 4.3.2 too busy\r\n"), CLOSES, STOP
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run_whole(d, refused);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_PERM);
+	assert_non_null(strstr(d->rcpts[0].res.text, "550 5.7.1 blocked"));
+	run_whole(d, busy);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);
+	assert_true(result_may_fail_over(&d->rcpts[0].res));
+	assert_non_null(strstr(d->rcpts[0].res.text, "421 4.3.2 too busy"));
+	free_delivery(d);
+}
+
+/* The last write fails, but the reason is there to be read. */
+static void
+a_refusal_during_the_last_write_is_believed(void **state)
+{
+	static const struct script_step steps[] = {
+		PLAIN_HELLO, MAIL,
+		HEARS("RCPT TO:<r0@y.example>\r\n"), SAYS("250 ok\r\n"),
+		HEARS("DATA\r\n"), SAYS("354 go\r\n552 5.3.4 too large\r\n"),
+		RESETS, STOP
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run_whole(d, steps);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_PERM);
+	assert_int_equal(d->rcpts[0].res.code, 552);
+	free_delivery(d);
+}
+
+static void
+data_refused_for_the_operators_sake(void **state)
+{
+	static const struct script_step steps[] = {
+		PLAIN_HELLO, MAIL,
+		HEARS("RCPT TO:<r0@y.example>\r\n"), SAYS("250 ok\r\n"),
+		HEARS("DATA\r\n"),
+		SAYS("554 Access denied: User `arn:x' is not authorized\r\n"), BYE
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run_whole(d, steps);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);
+	assert_int_equal(d->rcpts[0].res.cause, CAUSE_OPERATOR);
+	free_delivery(d);
+}
+
+/* What others say of a recipient sounds alike. */
+static void
+a_recipient_denied_is_refused(void **state)
+{
+	static const struct script_step steps[] = {
+		PLAIN_HELLO, MAIL, HEARS("RCPT TO:<r0@y.example>\r\n"),
+		SAYS("550 5.4.1 Recipient address rejected: Access denied.\r\n"),
+		BYE
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run_whole(d, steps);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_PERM);
+	assert_false(result_may_fail_over(&d->rcpts[0].res));
+	free_delivery(d);
+}
+
+static void
+utf8_only_where_it_is_offered(void **state)
+{
+	static const struct script_step offered[] = {
+		GREETING, SAYS("250-relay\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"),
+		HEARS("MAIL FROM:<f@x.example> SMTPUTF8\r\n"), SAYS("250 ok\r\n"),
+		HEARS("RCPT TO:<r0@y.example>\r\n"), SAYS("250 ok\r\n"),
+		HEARS("RCPT TO:<\xc3\xa9@y.example>\r\n"), SAYS("250 ok\r\n"),
+		HEARS("DATA\r\n"), SAYS("354 go\r\n"), HEARS(TEXT),
+		SAYS("250 taken\r\n"), BYE
+	};
+	static const struct script_step not_offered[] = { PLAIN_HELLO, MAIL,
+		HEARS("RCPT TO:<r0@y.example>\r\n"), SAYS("250 ok\r\n"),
+		HEARS("DATA\r\n"), SAYS("354 go\r\n"), HEARS(TEXT),
+		SAYS("250 taken\r\n"), BYE
+	};
+	struct delivery *d = new_delivery(2);
+
+	(void)state;
+	free(d->rcpts[1].addr);
+	d->rcpts[1].addr = strdup("\xc3\xa9@y.example");
+	run_whole(d, offered);
+	assert_int_equal(d->rcpts[1].res.outcome, OUT_DONE);
+	run_whole(d, not_offered);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_DONE);
+	assert_int_equal(d->rcpts[1].res.outcome, OUT_PERM);
+	assert_false(result_may_fail_over(&d->rcpts[1].res));
+	assert_string_equal(d->rcpts[1].res.enhanced, "5.6.7");
+	free_delivery(d);
+}
+
+static void
+dsn_parameters_are_passed_on(void **state)
+{
+	static const struct script_step offered[] = {
+		GREETING, SAYS("250-relay\r\n250 DSN\r\n"),
+		HEARS("MAIL FROM:<f@x.example> RET=HDRS ENVID=id\r\n"),
+		SAYS("250 ok\r\n"),
+		HEARS("RCPT TO:<r0@y.example> NOTIFY=NEVER "
+		    "ORCPT=rfc822;o@y.example\r\n"), SAYS("250 ok\r\n"),
+		HEARS("DATA\r\n"), SAYS("354 go\r\n"), HEARS(TEXT),
+		SAYS("250 taken\r\n"), BYE
+	};
+	static const struct script_step not_offered[] = { PLAIN_HELLO, REST };
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	d->m.env.dsn_ret = strdup("HDRS");
+	d->m.env.dsn_envid = strdup("id");
+	d->rcpts[0].dsn_notify = strdup("NEVER");
+	d->rcpts[0].dsn_orcpt = strdup("rfc822;o@y.example");
+	run_whole(d, offered);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_DONE);
+	run_whole(d, not_offered);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_DONE);
+	free(d->m.env.dsn_ret);
+	free(d->m.env.dsn_envid);
+	free(d->rcpts[0].dsn_notify);
+	free(d->rcpts[0].dsn_orcpt);
+	free_delivery(d);
+}
+
 static void
 ses_words_an_operators_error_as_554(void **state)
 {
@@ -789,6 +928,12 @@ main(void)
 		cmocka_unit_test(replies_may_be_bare_or_long),
 		cmocka_unit_test(a_421_ends_the_session),
 		cmocka_unit_test(ses_words_an_operators_error_as_554),
+		cmocka_unit_test(what_was_said_before_the_end_is_kept),
+		cmocka_unit_test(a_refusal_during_the_last_write_is_believed),
+		cmocka_unit_test(data_refused_for_the_operators_sake),
+		cmocka_unit_test(a_recipient_denied_is_refused),
+		cmocka_unit_test(utf8_only_where_it_is_offered),
+		cmocka_unit_test(dsn_parameters_are_passed_on),
 		cmocka_unit_test(three_hundred_recipients),
 		cmocka_unit_test(cut_sweep_step_by_step),
 		cmocka_unit_test(cut_sweep_pipelined),

@@ -1,0 +1,34 @@
+/*
+ * sendmail -bs: an SMTP server (RFC 5321) for the one program that started us.
+ */
+#ifndef SENDROUTE_SMTPD_H
+#define SENDROUTE_SMTPD_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/front/deliver.h"
+
+/* How long a client may take for one command or block of data (4.5.3.2.7). */
+enum { SMTPD_PATIENCE = 300 * 1000 };
+
+struct smtpd {
+	const struct delivery *delivery;
+	void (*deliver)(const struct delivery *d, struct message *m);
+	const char *sender;	/* of a From to add, when MAIL gives none */
+	const char *full_name;	/* of a From to add, or NULL */
+	const char *tmpdir;	/* or NULL */
+	int in;
+	FILE *out;
+	int64_t patience;	/* milliseconds */
+};
+
+/*
+ * smtpd_run(d): the whole session. Each message is read to its end, handed to
+ * d->deliver, and answered by what became of its recipients. Returns the exit
+ * status: 0 after QUIT or the end of input, 74 when a side cannot be read or
+ * written, 75 when the client was silent for too long.
+ */
+int smtpd_run(const struct smtpd *d);
+
+#endif
