@@ -9,7 +9,8 @@
 
 /* --- A route by itself ---------------------------------------------------- */
 
-#define FAIL(r, ...) parse_fail(c, (r)->line, res, __VA_ARGS__)
+#define FAIL_AT(line, ...) parse_fail(c, line, res, __VA_ARGS__)
+#define FAIL(r, ...) FAIL_AT((r)->line, __VA_ARGS__)
 
 static bool
 has_password(const struct route *r)
@@ -158,11 +159,11 @@ resolve_fallbacks(struct config *c, struct result *res)
 			continue;
 		r->fallback_route = config_route(c, r->fallback);
 		if (r->fallback_route == NULL)
-			return FAIL(r, "route %s has fallback %s, which is no "
+			return FAIL_AT(r->fallback_line, "route %s has fallback %s, which is no "
 			    "route; expected the name of one", r->name,
 			    r->fallback);
 		if (r->fallback_route == r)
-			return FAIL(r, "route %s is its own fallback; expected "
+			return FAIL_AT(r->fallback_line, "route %s is its own fallback; expected "
 			    "another route", r->name);
 	}
 	return 0;
@@ -194,7 +195,7 @@ check_loops(const struct config *c, struct result *res)
 	buf_adds(&chain, r->name);
 	for (next = r->fallback_route; next != r; next = next->fallback_route)
 		buf_addf(&chain, " -> %s", next->name);
-	FAIL(r, "the fallbacks run in a circle: %.200s -> %s; expected an end",
+	FAIL_AT(r->fallback_line, "the fallbacks run in a circle: %.200s -> %s; expected an end",
 	    buf_str(&chain), r->name);
 	buf_free(&chain);
 	return -1;

@@ -36,6 +36,7 @@ struct route {
 	struct sender_source *sources;
 	size_t nsources;
 	char *fallback;			/* name, or NULL */
+	unsigned fallback_line;
 	const struct route *fallback_route;	/* resolved, or NULL */
 
 	/* smtp */

@@ -240,6 +240,9 @@ store(struct parser *p, const struct keyword *k, const char *value,
 		memcpy(field, &number, sizeof number);
 		return 0;
 	default:
+		if (k->where == IN_ROUTE && k->at == offsetof(struct route,
+		    fallback))
+			p->route->fallback_line = p->line;
 		return set_text(p, field, value);
 	}
 }

@@ -240,12 +240,17 @@ scan_fd(struct scan *s, int fd)
 }
 
 static int
-scan_file(struct scan *s, const char *file)
+scan_file(struct scan *s, const struct sender_source *source)
 {
+	const char *file = source->text;
+	char what[200] = "senders";
 	struct stat st;
 	int fd, rc;
 
-	fd = file_open("senders", file, &st, s->res);
+	if (source->conf)
+		snprintf(what, sizeof what, "%.160s:%u: senders", source->conf,
+		    source->line);
+	fd = file_open(what, file, &st, s->res);
 	if (fd < 0)
 		return -1;
 	s->where = file;
@@ -259,7 +264,7 @@ scan_source(struct scan *s, const struct sender_source *source)
 {
 	switch (source->kind) {
 	case SENDER_FILE:
-		return scan_file(s, source->text);
+		return scan_file(s, source);
 	case SENDER_BUILTIN:
 		s->where = "the built-in list";
 		return scan_text(s, senders_builtin);

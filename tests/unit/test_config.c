@@ -174,16 +174,16 @@ static void
 test_fallbacks_that_cannot_be(void **state)
 {
 	static const struct conf_bad cases[] = {
-		{ "\n" R("a", "sender *\nfallback b\n"), "2: route a has "
+		{ "\n" R("a", "sender *\nfallback b\n"), "6: route a has "
 		    "fallback b, which is no route; expected the name of "
 		    "one" },
-		{ R("a", "sender *\nfallback a\n"), "1: route a is its own "
+		{ R("a", "sender *\nfallback a\n"), "5: route a is its own "
 		    "fallback; expected another route" },
-		{ R("a", "fallback b\n") R("b", "fallback a\n"), "1: the "
+		{ R("a", "fallback b\n") R("b", "fallback a\n"), "4: the "
 		    "fallbacks run in a circle: a -> b -> a; expected an "
 		    "end" },
 		{ R("x", "sender *\nfallback a\n") R("a", "fallback b\n")
-		    R("b", "fallback c\n") R("c", "fallback a\n"), "6: the "
+		    R("b", "fallback c\n") R("c", "fallback a\n"), "9: the "
 		    "fallbacks run in a circle: a -> b -> c -> a; expected an "
 		    "end" },
 	};
