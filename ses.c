@@ -9,6 +9,7 @@
 
 #include "bearssl-glue.h"
 #include "lib/aws/sigv4.h"
+#include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
 #include "lib/mail/idn.h"
@@ -305,104 +306,6 @@ ses_adopt(struct ses *s, struct stream *stream)
 
 /* --- judging replies --- */
 
-enum verdict {
-	V_THROTTLED, V_OPERATOR, V_REJECTED, V_BAD_REQUEST, V_SERVER,
-	V_CREDENTIALS, V_CLOCK
-};
-
-static const struct { const char *code; enum verdict verdict; } codes[] = {
-	{ "TooManyRequestsException", V_THROTTLED },
-	{ "Throttling", V_THROTTLED },		/* ThrottlingException too */
-	{ "RequestThrottled", V_THROTTLED },
-	{ "LimitExceededException", V_THROTTLED },
-	{ "SendingPausedException", V_OPERATOR },
-	{ "AccountSuspendedException", V_OPERATOR },
-	{ "MessageRejected", V_REJECTED },
-	{ "MailFromDomainNotVerified", V_OPERATOR },
-	{ "NotFoundException", V_OPERATOR },
-	{ "AccessDenied", V_OPERATOR },
-	{ "BadRequestException", V_BAD_REQUEST },
-	{ "InternalFailure", V_SERVER },
-	{ "InternalServiceError", V_SERVER },
-	{ "ServiceUnavailable", V_SERVER },
-	{ "ExpiredToken", V_CREDENTIALS },
-	{ "UnrecognizedClient", V_CREDENTIALS },
-	{ "InvalidClientTokenId", V_CREDENTIALS },
-	{ "InvalidSignature", V_CLOCK },
-	{ "SignatureDoesNotMatch", V_CLOCK },
-	{ "RequestExpired", V_CLOCK },
-	{ "RequestTimeTooSkewed", V_CLOCK },
-	{ "RequestInTheFuture", V_CLOCK }
-};
-
-/* What an unknown code means follows from the status. */
-static enum verdict
-verdict_of(int status, const char *code)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
-		if (strncmp(code, codes[i].code, strlen(codes[i].code)) == 0)
-			return codes[i].verdict;
-	if (status == 408 || status == 429)
-		return V_THROTTLED;
-	if (status == 401 || status == 403 || status == 404 ||
-	    status / 100 == 3)
-		return V_OPERATOR;
-	return status / 100 == 4 ? V_BAD_REQUEST : V_SERVER;
-}
-
-enum ses_remedy
-ses_judge(int status, const char *code, const char *text, bool sent_whole,
-    struct result *res)
-{
-	enum verdict v = verdict_of(status, code);
-	const char *name = *code ? code : "without an error code";
-	enum ses_remedy remedy = SES_FINAL;
-
-	result_set(res, OUT_TEMP, CAUSE_ROUTE, "SES: %d %s%s%s", status, name,
-	    *text ? ": " : "", text);
-	switch (v) {
-	case V_THROTTLED:
-		break;
-	case V_REJECTED:
-		if (strstr(text, "not verified"))
-			res->cause = CAUSE_OPERATOR;
-		else {
-			res->outcome = OUT_PERM;
-			res->cause = CAUSE_CONTENT;
-		}
-		break;
-	case V_OPERATOR:
-		res->cause = CAUSE_OPERATOR;
-		break;
-	case V_BAD_REQUEST:
-		res->outcome = OUT_PERM;
-		res->cause = CAUSE_CONTENT;
-		/* Only what SES itself calls so may lie in one address. */
-		if (*code && strcmp(code, "BadRequestException") == 0)
-			remedy = SES_BISECT;
-		break;
-	case V_SERVER:
-		if (sent_whole) {
-			result_ambiguous(res, "SES: %d %s%s%s, after the whole "
-			    "message was sent: it may have been taken. Possible "
-			    "duplicate!", status, name, *text ? ": " : "", text);
-		}
-		break;
-	case V_CREDENTIALS:
-		res->cause = CAUSE_OPERATOR;
-		remedy = SES_NEW_CREDENTIALS;
-		break;
-	case V_CLOCK:
-		res->cause = CAUSE_OPERATOR;
-		remedy = SES_FIX_CLOCK;
-		break;
-	}
-	res->code = status;
-	return remedy;
-}
-
 /* A string member under either name; "" when there is none. */
 static const char *
 member(const cJSON *root, const char *a, const char *b)
@@ -431,7 +334,7 @@ trim_code(char *out, size_t size, const char *code)
 }
 
 /* The body is text for a person, or an HTML page of a front end. */
-static enum ses_remedy
+static enum remedy
 judge_error(const struct http_reply *r, struct result *res)
 {
 	const char *code = http_reply_field(r, "x-amzn-ErrorType");
@@ -450,7 +353,7 @@ judge_error(const struct http_reply *r, struct result *res)
 	n = strlen(text);
 	if (id)
 		snprintf(text + n, sizeof text - n, " (request %s)", id);
-	return ses_judge(r->status, name, text, r->sent_whole, res);
+	return verdict(r->status, name, text, r->sent_whole, res);
 }
 
 static void
@@ -588,16 +491,16 @@ broken_off(struct call *c, const struct http_reply *reply, bool reused,
 
 /* true: the cause was mended, try again. */
 static bool
-mended(struct call *c, enum ses_remedy remedy, const struct http_reply *reply,
+mended(struct call *c, enum remedy remedy, const struct http_reply *reply,
     struct result *res)
 {
 	struct ses *s = c->s;
 
-	if (remedy == SES_FIX_CLOCK && !c->fixed_clock) {
+	if (remedy == REMEDY_CLOCK && !c->fixed_clock) {
 		c->fixed_clock = true;
 		return fix_clock(s, reply);
 	}
-	if (remedy == SES_NEW_CREDENTIALS && !c->fresh_credentials) {
+	if (remedy == REMEDY_CREDENTIALS && !c->fresh_credentials) {
 		c->fresh_credentials = true;
 		credentials_free(&s->credentials);
 		s->ready = false;
@@ -608,13 +511,13 @@ mended(struct call *c, enum ses_remedy remedy, const struct http_reply *reply,
 
 /* One HTTP exchange and its judgement. true: try again. */
 static bool
-attempt(struct call *c, struct result *res, enum ses_remedy *remedy)
+attempt(struct call *c, struct result *res, enum remedy *remedy)
 {
 	struct ses *s = c->s;
 	struct http_reply reply = { 0 };
 	bool again, reused = s->connected && s->used;
 
-	*remedy = SES_FINAL;
+	*remedy = REMEDY_NONE;
 	if (connect_endpoint(s, res) < 0) {
 		disconnect(s);
 		return false;
@@ -638,13 +541,13 @@ attempt(struct call *c, struct result *res, enum ses_remedy *remedy)
 }
 
 /* One SendEmail for n recipients. */
-static enum ses_remedy
+static enum remedy
 send_email(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
     size_t n, struct result *res)
 {
 	static const char mark[] = "\"Data\":\"" DATA_MARK "\"";
 	struct call c = { .s = s, .m = m };
-	enum ses_remedy remedy = SES_FINAL;
+	enum remedy remedy = REMEDY_NONE;
 	char *data;
 
 	c.prefix = request_text(s, m, rcpts, n);
@@ -678,7 +581,7 @@ send_batch(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
 	struct result res = { 0 };
 	size_t i;
 
-	if (send_email(s, m, rcpts, n, &res) == SES_BISECT && n > 1) {
+	if (send_email(s, m, rcpts, n, &res) == REMEDY_BISECT && n > 1) {
 		send_batch(s, m, rcpts, n / 2);
 		send_batch(s, m, rcpts + n / 2, n - n / 2);
 		return;

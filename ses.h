@@ -47,14 +47,6 @@ void ses_deliver(struct ses *s, const struct message *m,
 int ses_body(const char *prefix, const struct spool *spool, const char *suffix,
     int (*sink)(void *ctx, const void *data, size_t n), void *ctx);
 
-/*
- * ses_judge(status, code, text, sent_whole, res): what an error reply means
- * (PROTOCOLS A; AWS: "Common errors", "SendEmail: Errors").
- */
-enum ses_remedy { SES_FINAL, SES_BISECT, SES_NEW_CREDENTIALS, SES_FIX_CLOCK };
-enum ses_remedy ses_judge(int status, const char *code, const char *text,
-    bool sent_whole, struct result *res);
-
 /* ses_library(): name and version of the JSON library, for --version. */
 const char *ses_library(void);
 

@@ -12,6 +12,7 @@
 #include "lib/mail/mime.h"
 #include "lib/mail/spool.h"
 #include "lib/net/dial.h"
+#include "lib/net/reply.h"
 
 enum {
 	/* RFC 5321 section 4.5.3.2, in seconds. */
@@ -19,8 +20,6 @@ enum {
 	DATA_SECONDS = 120, BLOCK_SECONDS = 180, DOT_SECONDS = 600,
 	QUIT_SECONDS = 5, REASON_SECONDS = 2,
 
-	LINE_SIZE = 2048,		/* of a reply; RFC 5321 asks for 512 */
-	REPLY_LINES = 128, REPLY_BYTES = 65536,
 	COMMAND_MAX = 510,		/* without CRLF */
 	WINDOW = 100,			/* commands sent ahead of their replies */
 	BLOCK = 65536			/* of the spool: few system calls */
@@ -45,11 +44,6 @@ struct smtp {
 	bool unfinished;		/* a transaction: RSET before MAIL */
 	struct offer offer;
 	struct result res;		/* why it is not ready */
-};
-
-struct reply {
-	int code;
-	char text[400];			/* behind the code, lines joined by ' ' */
 };
 
 /* --- steps and replies --- */
@@ -84,67 +78,10 @@ refused(struct smtp *c, enum cause cause, const char *doing,
 	return -1;
 }
 
-/* The code of a reply line, or -1 when it is none (RFC 5321 section 4.2). */
 static int
-reply_code(const char *line, ssize_t n)
+read_reply(struct smtp *c, struct reply *r)
 {
-	int i, code = 0;
-
-	if (n < 3)
-		return -1;
-	for (i = 0; i < 3; i++) {
-		if (line[i] < '0' || line[i] > '9')
-			return -1;
-		code = code * 10 + (line[i] - '0');
-	}
-	if (code < 200 || code > 599 ||
-	    (n > 3 && line[3] != ' ' && line[3] != '-'))
-		return -1;
-	return code;
-}
-
-static void
-join(struct reply *r, const char *text)
-{
-	size_t len = strlen(r->text);
-
-	snprintf(r->text + len, sizeof r->text - len, "%s%s",
-	    len > 0 && *text ? " " : "", text);
-}
-
-/*
- * Read a whole reply. each, when not NULL, sees every line's text. 0, or -1
- * with the reason in the stream.
- */
-static int
-read_reply(struct smtp *c, struct reply *r,
-    void (*each)(struct smtp *c, const char *text))
-{
-	char line[LINE_SIZE];
-	ssize_t n, total = 0;
-	int lines = 0, code;
-
-	memset(r, 0, sizeof *r);
-	do {
-		n = stream_line(&c->s, line, sizeof line);
-		if (n < 0)
-			return -1;
-		text_clean(line);
-		log_trace(c->log, "< %s", line);
-		total += n;
-		code = reply_code(line, n);
-		if (code < 0 || (r->code != 0 && code != r->code))
-			return stream_fail(&c->s, CAUSE_ROUTE,
-			    "not an SMTP reply: \"%.80s\"", line);
-		if (++lines > REPLY_LINES || total > REPLY_BYTES)
-			return stream_fail(&c->s, CAUSE_ROUTE,
-			    "an SMTP reply without end");
-		r->code = code;
-		join(r, n > 4 ? line + 4 : "");
-		if (each)
-			each(c, n > 4 ? line + 4 : "");
-	} while (n > 3 && line[3] == '-');
-	return 0;
+	return reply_read(&c->s, c->log, r, NULL, NULL);
 }
 
 /* Send a command; shown is what the trace may tell of it. */
@@ -161,7 +98,7 @@ static int
 command(struct smtp *c, const char *text, struct reply *r, const char *doing)
 {
 	step(c, MAIL_SECONDS);
-	if (send_command(c, text, text) < 0 || read_reply(c, r, NULL) < 0)
+	if (send_command(c, text, text) < 0 || read_reply(c, r) < 0)
 		return stream_failed(c, doing);
 	return 0;
 }
@@ -194,9 +131,9 @@ note_mechanisms(struct offer *o, const char *list)
 
 /* One line of the reply to EHLO. */
 static void
-note_extension(struct smtp *c, const char *text)
+note_extension(void *ctx, const char *text)
 {
-	struct offer *o = &c->offer;
+	struct offer *o = ctx;
 
 	if (str_iequal(text, "STARTTLS"))
 		o->starttls = true;
@@ -228,8 +165,8 @@ say_hello(struct smtp *c)
 	memset(&c->offer, 0, sizeof c->offer);
 	snprintf(line, sizeof line, "EHLO %.255s", c->config->hostname);
 	step(c, GREETING_SECONDS);
-	if (send_command(c, line, line) < 0 ||
-	    read_reply(c, &r, note_extension) < 0)
+	if (send_command(c, line, line) < 0 || reply_read(&c->s, c->log, &r,
+	    note_extension, &c->offer) < 0)
 		return stream_failed(c, "EHLO");
 	if (r.code / 100 == 2)
 		return 0;
@@ -319,7 +256,7 @@ auth_plain(struct smtp *c, const char *password, struct reply *r)
 	initial = sizeof "AUTH PLAIN " - 1 + BASE64_SIZE(b.len) <= COMMAND_MAX;
 	if (!initial) {
 		if (send_command(c, "AUTH PLAIN", "AUTH PLAIN") < 0 ||
-		    read_reply(c, r, NULL) < 0)
+		    read_reply(c, r) < 0)
 			goto wipe;
 		if (r->code != 334) {
 			rc = 0;
@@ -327,7 +264,7 @@ auth_plain(struct smtp *c, const char *password, struct reply *r)
 		}
 	}
 	if (send_secret(c, initial ? "AUTH PLAIN " : "", b.p, b.len) == 0)
-		rc = read_reply(c, r, NULL);
+		rc = read_reply(c, r);
 wipe:
 	buf_wipe(&b);
 	return rc;
@@ -337,18 +274,18 @@ static int
 auth_login(struct smtp *c, const char *password, struct reply *r)
 {
 	if (send_command(c, "AUTH LOGIN", "AUTH LOGIN") < 0 ||
-	    read_reply(c, r, NULL) < 0)
+	    read_reply(c, r) < 0)
 		return -1;
 	if (r->code != 334)
 		return 0;
 	if (send_secret(c, "", c->route->user, strlen(c->route->user)) < 0 ||
-	    read_reply(c, r, NULL) < 0)
+	    read_reply(c, r) < 0)
 		return -1;
 	if (r->code != 334)
 		return 0;
 	if (send_secret(c, "", password, strlen(password)) < 0)
 		return -1;
-	return read_reply(c, r, NULL);
+	return read_reply(c, r);
 }
 
 /* The strongest mechanism that both sides know; 0 after filling c->res. */
@@ -404,7 +341,7 @@ greeting(struct smtp *c)
 	struct reply r;
 
 	step(c, GREETING_SECONDS);
-	if (read_reply(c, &r, NULL) < 0)
+	if (read_reply(c, &r) < 0)
 		return stream_failed(c, "waiting for the greeting");
 	if (r.code / 100 != 2)
 		return refused(c, CAUSE_ROUTE, "greeting", &r);
@@ -667,7 +604,7 @@ take_reply(struct transaction *t, size_t i)
 
 	step(t->c, i == 0 ? MAIL_SECONDS : i <= t->n ? RCPT_SECONDS :
 	    DATA_SECONDS);
-	if (read_reply(t->c, &r, NULL) < 0)
+	if (read_reply(t->c, &r) < 0)
 		return -1;
 	if (r.code == 421) {
 		t->c->ready = false;
@@ -796,7 +733,7 @@ said_why(struct transaction *t)
 	bool said;
 
 	stream_revive(&c->s, REASON_SECONDS);
-	said = read_reply(c, &r, NULL) == 0 && r.code >= 400;
+	said = read_reply(c, &r) == 0 && r.code >= 400;
 	if (said)
 		judge(&t->res, c, CAUSE_CONTENT, "message refused", &r);
 	c->s.err = err;
@@ -818,7 +755,7 @@ final_reply(struct transaction *t)
 	if (stream_puts(&c->s, ".\r\n") < 0 || stream_flush(&c->s) < 0) {
 		if (said_why(t))
 			return;
-	} else if (read_reply(c, &r, NULL) == 0) {
+	} else if (read_reply(c, &r) == 0) {
 		judge(&t->res, c, CAUSE_CONTENT, r.code / 100 == 2 ? "" :
 		    "message refused", &r);
 		if (r.code == 421)
@@ -861,7 +798,7 @@ send_nothing(struct transaction *t)
 
 	step(t->c, DATA_SECONDS);
 	if (stream_puts(&t->c->s, ".\r\n") < 0 ||
-	    read_reply(t->c, &r, NULL) < 0)
+	    read_reply(t->c, &r) < 0)
 		t->c->ready = false;
 }
 
@@ -890,7 +827,7 @@ run(struct transaction *t)
 	settle(t, &t->res);
 }
 
-/* Run one transaction; pending is cut down to those it should be tried for again. */
+/* Run one transaction; pending is cut down to those it is to be tried for again. */
 static void
 transact(struct smtp *c, const struct message *m, struct rcpt **pending,
     size_t *n)

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
 #include "ses.h"
 #include "tests/unit/script.h"
@@ -103,46 +104,46 @@ static const struct {
 	enum outcome outcome;
 	enum cause cause;
 	bool fail_over;
-	enum ses_remedy remedy;
+	enum remedy remedy;
 } table[] = {
-	{ 429, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 400, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 400, "Throttling", "Maximum sending rate exceeded.", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 400, "ThrottlingException", "", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 400, "RequestThrottledException", "", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 400, "LimitExceededException", "", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 400, "SendingPausedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 400, "AccountSuspendedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 400, "MessageRejected", "Email address is not verified. The following identities failed the check in region EU-WEST-1: a@x", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 400, "MessageRejected", "Invalid email content: virus", true, OUT_PERM, CAUSE_CONTENT, false, SES_FINAL },
-	{ 400, "MailFromDomainNotVerifiedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 404, "NotFoundException", "Configuration set <x> does not exist.", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 400, "BadRequestException", "", true, OUT_PERM, CAUSE_CONTENT, false, SES_BISECT },
-	{ 500, "InternalFailure", "", true, OUT_TEMP, CAUSE_ROUTE, false, SES_FINAL },
-	{ 500, "InternalServiceErrorException", "", true, OUT_TEMP, CAUSE_ROUTE, false, SES_FINAL },
-	{ 503, "ServiceUnavailable", "", true, OUT_TEMP, CAUSE_ROUTE, false, SES_FINAL },
-	{ 503, "ServiceUnavailable", "", false, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 502, "", "", true, OUT_TEMP, CAUSE_ROUTE, false, SES_FINAL },
-	{ 502, "", "", false, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 403, "ExpiredTokenException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_NEW_CREDENTIALS },
-	{ 403, "ExpiredToken", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_NEW_CREDENTIALS },
-	{ 403, "UnrecognizedClientException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_NEW_CREDENTIALS },
-	{ 403, "InvalidClientTokenId", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_NEW_CREDENTIALS },
-	{ 403, "InvalidSignatureException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FIX_CLOCK },
-	{ 403, "SignatureDoesNotMatch", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FIX_CLOCK },
-	{ 400, "RequestExpired", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FIX_CLOCK },
-	{ 403, "RequestTimeTooSkewed", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FIX_CLOCK },
-	{ 403, "RequestInTheFuture", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FIX_CLOCK },
-	{ 403, "AccessDeniedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
+	{ 429, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 400, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 400, "Throttling", "Maximum sending rate exceeded.", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 400, "ThrottlingException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 400, "RequestThrottledException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 400, "LimitExceededException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 400, "SendingPausedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 400, "AccountSuspendedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 400, "MessageRejected", "Email address is not verified. The following identities failed the check in region EU-WEST-1: a@x", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 400, "MessageRejected", "Invalid email content: virus", true, OUT_PERM, CAUSE_CONTENT, false, REMEDY_NONE },
+	{ 400, "MailFromDomainNotVerifiedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 404, "NotFoundException", "Configuration set <x> does not exist.", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 400, "BadRequestException", "", true, OUT_PERM, CAUSE_CONTENT, false, REMEDY_BISECT },
+	{ 500, "InternalFailure", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
+	{ 500, "InternalServiceErrorException", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
+	{ 503, "ServiceUnavailable", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
+	{ 503, "ServiceUnavailable", "", false, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 502, "", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
+	{ 502, "", "", false, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 403, "ExpiredTokenException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CREDENTIALS },
+	{ 403, "ExpiredToken", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CREDENTIALS },
+	{ 403, "UnrecognizedClientException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CREDENTIALS },
+	{ 403, "InvalidClientTokenId", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CREDENTIALS },
+	{ 403, "InvalidSignatureException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CLOCK },
+	{ 403, "SignatureDoesNotMatch", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CLOCK },
+	{ 400, "RequestExpired", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CLOCK },
+	{ 403, "RequestTimeTooSkewed", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CLOCK },
+	{ 403, "RequestInTheFuture", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CLOCK },
+	{ 403, "AccessDeniedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
 	/* Unknown codes: by status. */
-	{ 401, "New", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 403, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 404, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL },
-	{ 408, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 429, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, SES_FINAL },
-	{ 413, "", "", true, OUT_PERM, CAUSE_CONTENT, false, SES_FINAL },
-	{ 400, "New", "", true, OUT_PERM, CAUSE_CONTENT, false, SES_FINAL },
-	{ 302, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, SES_FINAL }
+	{ 401, "New", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 403, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 404, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
+	{ 408, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 429, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 413, "", "", true, OUT_PERM, CAUSE_CONTENT, false, REMEDY_NONE },
+	{ 400, "New", "", true, OUT_PERM, CAUSE_CONTENT, false, REMEDY_NONE },
+	{ 302, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE }
 };
 
 static void
@@ -153,7 +154,7 @@ the_error_table(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof table / sizeof table[0]; i++) {
-		assert_int_equal(ses_judge(table[i].status, table[i].code,
+		assert_int_equal(verdict(table[i].status, table[i].code,
 		    table[i].text, table[i].sent, &res), table[i].remedy);
 		assert_int_equal(res.outcome, table[i].outcome);
 		assert_int_equal(res.cause, table[i].cause);
