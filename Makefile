@@ -163,22 +163,25 @@ endif
 # --- BearSSL and cJSON -----------------------------------------------------
 
 # Object names are the sources' base names, which BearSSL keeps distinct.
-build/dep/musl/libbearssl.a: build/flags/musl | $(FETCHED) $(HAVE_TOOLS)
+build/dep/musl/libbearssl.a: build/flags/musl build/size-flag | $(FETCHED) $(HAVE_TOOLS)
 	$(call say,CC,$@)
-	$(Q)$(call bearssl,$(CC) $(DEP_MUSL))
+	$(Q)$(call bearssl,$(CC) $(DEP_MUSL),$$(cat $(CURDIR)/build/size-flag))
 build/dep/host/libbearssl.a: build/flags/host | $(FETCHED) $(HAVE_TOOLS)
 	$(call say,CC,$@)
 	$(Q)$(call bearssl,$(HOSTCC) $(DEP_HOST))
+# Protocol and certificates may be smaller still: the time goes elsewhere.
+each_of = find $(abspath $(BEARSSL_DIR))/src -name '*.c' | sort | \
+	grep $2 '/src/(ssl|x509|codec)/[^/]*$$' | xargs -n 16 -P $(JOBS) $1 \
+	$(BEARSSL_FLAGS) -I$(abspath $(BEARSSL_DIR))/inc \
+	-I$(abspath $(BEARSSL_DIR))/src -c
 bearssl = rm -rf $(@:.a=) $@ && mkdir -p $(@:.a=) && cd $(@:.a=) && \
-	find $(abspath $(BEARSSL_DIR))/src -name '*.c' | sort | \
-	xargs -n 16 -P $(JOBS) $1 $(BEARSSL_FLAGS) \
-	-I$(abspath $(BEARSSL_DIR))/inc -I$(abspath $(BEARSSL_DIR))/src -c && \
+	$(call each_of,$1,-vE) && $(call each_of,$1 $2,-E) && \
 	$(AR) rcs $(abspath $@) *.o
 
-build/dep/musl/libcjson.a: dist/cjson-small.h build/flags/musl \
+build/dep/musl/libcjson.a: dist/cjson-small.h build/flags/musl build/size-flag \
 		| $(FETCHED) $(HAVE_TOOLS)
 	$(call say,CC,$@)
-	$(Q)$(call cjson,$(CC) $(DEP_MUSL))
+	$(Q)$(call cjson,$(CC) $(DEP_MUSL) $$(cat build/size-flag))
 build/dep/host/libcjson.a: dist/cjson-small.h build/flags/host \
 		| $(FETCHED) $(HAVE_TOOLS)
 	$(call say,CC,$@)

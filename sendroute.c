@@ -158,7 +158,8 @@ load_config(struct program *p, struct result *res)
 		return -1;
 	log_open(&p->log, p->config.log_target, p->config.log_file);
 	config_open_secrets(&p->config, &p->log);
-	return 0;
+	/* Lists, aliases and what they include are read as the caller may. */
+	return p->set_id ? drop_privilege(res) : 0;
 }
 
 /* --- one message --- */
@@ -346,6 +347,16 @@ not_built(struct program *p, const char *what, int status)
 	return status;
 }
 
+/* Options that only some modes can honour. */
+static int
+check_mode(const struct program *p, struct result *res)
+{
+	if (p->options.dry_run && p->options.mode == MODE_SMTP)
+		return result_fail(res, EXIT_USAGE, "--dry-run: not with -bs, "
+		    "whose client is told that the mail was sent");
+	return 0;
+}
+
 static int
 run_mode(struct program *p)
 {
@@ -388,7 +399,8 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 	struct result res = { 0 };
 	int status;
 
-	if (options_parse(argc, argv, &p->options, &res) < 0)
+	if (options_parse(argc, argv, &p->options, &res) < 0 ||
+	    check_mode(p, &res) < 0)
 		return complain(p, &res);
 	if (mailq && p->options.mode == MODE_DELIVER)
 		p->options.mode = MODE_LIST;

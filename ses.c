@@ -240,10 +240,7 @@ capped(const struct ses *s, int seconds)
 static int
 connect_endpoint(struct ses *s, struct result *res)
 {
-	struct tls_params p = { .host = s->url.host,
-		.ca_file = s->route->ca_file,
-		.pins = (const unsigned char (*)[SHA256_SIZE])s->route->pins,
-		.npins = s->route->npins, .seconds = s->config->timeout };
+	struct tls_params p = config_tls(s->config, s->route, s->url.host);
 
 	if (s->connected)
 		return 0;

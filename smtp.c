@@ -186,10 +186,7 @@ say_hello(struct smtp *c)
 static int
 start_tls(struct smtp *c)
 {
-	struct tls_params p = { .host = c->route->host,
-		.ca_file = c->route->ca_file,
-		.pins = (const unsigned char (*)[SHA256_SIZE])c->route->pins,
-		.npins = c->route->npins, .seconds = c->config->timeout };
+	struct tls_params p = config_tls(c->config, c->route, c->route->host);
 
 	if (tls_start(&c->s, &p, c->log) == 0)
 		return 0;

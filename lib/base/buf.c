@@ -181,6 +181,15 @@ lower(unsigned char c)
 	return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
 }
 
+bool
+mem_is_ascii(const char *p, size_t n)
+{
+	for (; n > 0; n--)
+		if (*p++ & 0x80)
+			return false;
+	return true;
+}
+
 void
 str_lower(char *s)
 {

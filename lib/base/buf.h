@@ -59,6 +59,9 @@ int number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *out);
 /* text_clean(s): C0 controls and DEL become '?' in place; 8-bit text stays. */
 void text_clean(char *s);
 
+/* mem_is_ascii(p, n): is no byte above 127? */
+bool mem_is_ascii(const char *p, size_t n);
+
 /* str_lower(s): ASCII letters to lower case in place. */
 void str_lower(char *s);
 

@@ -268,3 +268,11 @@ config_free(struct config *c)
 	free(c->log_file);
 	*c = (struct config){ 0 };
 }
+
+struct tls_params
+config_tls(const struct config *c, const struct route *r, const char *host)
+{
+	return (struct tls_params){ .host = host, .ca_file = r->ca_file,
+		.pins = (const unsigned char (*)[SHA256_SIZE])r->pins,
+		.npins = r->npins, .seconds = c->timeout };
+}

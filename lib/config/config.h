@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bearssl-glue.h"
 #include "lib/base/log.h"
 #include "lib/base/result.h"
 #include "lib/config/secret.h"
@@ -102,6 +103,10 @@ void config_open_secrets(struct config *c, struct log *log);
 
 /* config_free(c): all memory, secrets wiped first; an empty c is fine. */
 void config_free(struct config *c);
+
+/* config_tls(c, r, host): how TLS to host is to be made on route r. */
+struct tls_params config_tls(const struct config *c, const struct route *r,
+    const char *host);
 
 /* config_route(c, name): the route of that name, or NULL. */
 const struct route *config_route(const struct config *c, const char *name);

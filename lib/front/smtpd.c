@@ -143,18 +143,19 @@ read_command(struct session *s, char line[LINE_SIZE])
 {
 	bool bad = s->after_lf;
 	size_t n = 0;
-	char c;
+	char c = '\0', before;
 
 	s->deadline = clock_ms() + s->d->patience;
 	do {
 		if (s->at == s->end && fill(s) < 0)
 			return -1;
+		before = c;
 		c = s->block[s->at++];
 		line[n < LINE_SIZE ? n : LINE_SIZE - 1] = c;
 		n++;
 	} while (c != '\n');
 	if (n > LINE_SIZE) {
-		s->after_lf = false;
+		s->after_lf = before != '\r';
 		reply(s, "500 5.5.2 the line is too long");
 		return 0;
 	}
@@ -317,6 +318,20 @@ rcpt(struct session *s, char *arg)
 	free(to);
 }
 
+static bool
+same_notify(const struct session *s)
+{
+	const char *first = s->rcpts.v[0] + strlen(s->rcpts.v[0]) + 1, *v;
+	size_t i;
+
+	for (i = 1; i < s->rcpts.n; i++) {
+		v = s->rcpts.v[i];
+		if (strcmp(v + strlen(v) + 1, first) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* DSN parameters go with the recipients that no alias has replaced. */
 static void
 take_dsn(struct session *s, struct rcpt *r)
@@ -333,6 +348,10 @@ take_dsn(struct session *s, struct rcpt *r)
 		r->dsn_orcpt = copy(p + strlen(p) + 1);
 		return;
 	}
+	/* In an alias's place: a wish that all recipients share holds here too. */
+	if (s->rcpts.n > 0 && same_notify(s))
+		r->dsn_notify = copy(s->rcpts.v[0] +
+		    strlen(s->rcpts.v[0]) + 1);
 }
 
 /*

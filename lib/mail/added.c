@@ -6,6 +6,7 @@
 #include "bearssl-glue.h"
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
+#include "lib/mail/idn.h"
 
 enum { ENCODED_WORD_BYTES = 42 };	/* base64 of them stays below 75 */
 
@@ -44,6 +45,7 @@ encoded_words(struct buf *out, const char *name)
 	char word[BASE64_SIZE(ENCODED_WORD_BYTES) + 1];
 	char text[ENCODED_WORD_BYTES];
 	size_t n = strlen(name), k, i;
+	const char *charset = utf8_valid(name, n) ? "utf-8" : "unknown-8bit";
 
 	while (n > 0) {
 		k = n < ENCODED_WORD_BYTES ? n : ENCODED_WORD_BYTES;
@@ -52,7 +54,8 @@ encoded_words(struct buf *out, const char *name)
 		for (i = 0; i < k; i++)
 			text[i] = is_control(name[i]) ? ' ' : name[i];
 		word[base64_encode(word, text, k)] = '\0';
-		buf_addf(out, "=?utf-8?B?%s?=%s", word, k < n ? "\r\n " : "");
+		buf_addf(out, "=?%s?B?%s?=%s", charset, word,
+		    k < n ? "\r\n " : "");
 		name += k;
 		n -= k;
 	}

@@ -381,6 +381,20 @@ static int take_list(struct expansion *x, struct reader *r, const char *name,
     const struct step *from);
 
 /* A recipient, or a target of `from`. */
+/* Only an alias that a person wrote can be a loop; a catch-all just ends. */
+static bool
+is_back_by_default(const struct step *s, const char *name)
+{
+	bool by_default = str_iequal(name, "default");
+
+	for (; s; s = s->up) {
+		by_default |= str_iequal(s->name, "default");
+		if (str_iequal(s->name, name))
+			return by_default;
+	}
+	return false;
+}
+
 static int
 expand(struct expansion *x, const char *addr, bool bare,
     const struct step *from)
@@ -403,7 +417,8 @@ expand(struct expansion *x, const char *addr, bool bare,
 	found = find(&r, &name, bare);
 	if (found < 0)
 		return -1;
-	if (found == 0 || (from && str_iequal(from->name, name)))
+	if (found == 0 || (from && str_iequal(from->name, name)) ||
+	    is_back_by_default(from, name))
 		return keep(x, addr);
 	found = enter(x, name, from);
 	return found == 1 ? take_list(x, &r, name, from) : found;
@@ -465,6 +480,9 @@ take_target(struct expansion *x, struct reader *r, const struct step *s)
 	static const char word[] = ":include:";
 	char *text = r->text;
 
+	if (*text == '\\' && strpbrk(text, "|/") && strpbrk(text, "|/") -
+	    text <= 2)
+		text = strpbrk(text, "|/");
 	if (*text == '"' && text[1] && strchr("|/:", text[1])) {
 		text++;
 		text[strcspn(text, "\"")] = '\0';
@@ -493,7 +511,8 @@ take_list(struct expansion *x, struct reader *r, const char *name,
 		if (c == FAIL || (r->text[0] && take_target(x, r, &s) < 0))
 			return -1;
 	} while (c != END);
-	if (x->targets == before)
+	/* A file that is included may be empty, an alias may not. */
+	if (x->targets == before && (from == NULL || from->name != name))
 		return fail(r, name, "has no target");
 	return 0;
 }

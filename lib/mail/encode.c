@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/base64.h"
+#include "lib/base/buf.h"
 #include "lib/mail/idn.h"
 #include "lib/mail/lines.h"
 
@@ -362,6 +363,29 @@ is_encoded(const char *p, const char *end)
 	    end[-1] == '=';
 }
 
+/* The domain of an address in the word from p on: A-labels for every peer. */
+static void
+encode_domain(struct field *f, char *p, const char *end)
+{
+	char ascii[256], *at = NULL, *host;
+	size_t n;
+
+	for (host = p; host < end && *host != '>'; host++)
+		if (*host == '@')
+			at = host;
+	if (at == NULL)
+		return;
+	for (n = 0, host = at + 1; host + n < end && !is_space(host[n]) &&
+	    strchr(">,;()[", host[n]) == NULL; n++)
+		continue;
+	if (mem_is_ascii(host, n) ||
+	    idn_to_ascii(host, n, ascii, sizeof ascii) < 0)
+		return;
+	encode_raw(f->e, f->done, (size_t)(host - f->done));
+	encode_string(f->e, ascii);
+	f->done = host + n;
+}
+
 void
 encode_field(struct encoder *e, char *field, size_t colon, size_t n,
     enum encode_syntax syntax)
@@ -393,6 +417,8 @@ encode_field(struct encoder *e, char *field, size_t colon, size_t n,
 		if (run)
 			encode_run(&f, run, encode ? start : run_end);
 		run = NULL;
+		if (syntax == ENCODE_ADDRESSES)
+			encode_domain(&f, start, p);
 		before = encode ? p : NULL;
 	}
 	if (run)

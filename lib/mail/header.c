@@ -113,7 +113,7 @@ known_field(const char *p, size_t len)
 
 /*
  * Where to break a line of which `room` bytes fit: before the last blank that
- * leaves something on the line, else anywhere but inside a UTF-8 sequence.
+ * leaves something on the line, else anywhere.
  */
 static size_t
 break_point(const char *p, size_t room)
@@ -122,20 +122,19 @@ break_point(const char *p, size_t room)
 
 	while (at > room / 2 && !is_blank(p[at]))
 		at--;
-	if (is_blank(p[at]))
-		return at;
-	at = room;
-	while (at > room - 4 && ((unsigned char)p[at] & 0xC0) == 0x80)
-		at--;
-	return at;
+	return is_blank(p[at]) ? at : room;
 }
 
 /* Write one line with its CRLF, folded when it is too long. */
 static int
 put_line(struct header *h, const char *p, size_t n, struct result *res)
 {
-	bool may_fold = !h->policy->pristine && !h->is_signed;
+	bool high = !mem_is_ascii(p, n);
+	/* 8-bit text may yet be encoded, without a blank inside: mime.c folds. */
+	bool may_fold = !h->policy->pristine && !h->is_signed && !high;
 	size_t room = LINE_MAX_BYTES, at;
+
+	h->has_8bit |= high;
 
 	while (may_fold && n > room + LINE_END) {
 		at = break_point(p, room);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/base/buf.h"
+
 enum {
 	LABEL_MAX = 63,
 	/* RFC 3492 section 5. */
@@ -51,10 +53,7 @@ utf8_valid(const char *s, size_t n)
 bool
 is_ascii(const char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s >= 0x80)
-			return false;
-	return true;
+	return mem_is_ascii(s, strlen(s));
 }
 
 /* Lower case of the scripts in which host names are typed with capitals. */
@@ -72,6 +71,27 @@ lower(unsigned c)
 	if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E))
 		return c + (c & 1);
 	return c;
+}
+
+/*
+ * What IDNA maps or forbids and we do not map: taken as it stands it would make
+ * another name. Combining marks want normalising, the rest is invisible or a
+ * variant form.
+ */
+static bool
+is_doubtful(unsigned c)
+{
+	static const unsigned ranges[][2] = {
+		{ 0x80, 0xA0 }, { 0xAD, 0xAD }, { 0x17F, 0x17F },
+		{ 0x300, 0x36F }, { 0x2000, 0x206F }, { 0xFE00, 0xFE0F },
+		{ 0xFEFF, 0xFFFF }, { 0xE0000, 0x10FFFF }
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+		if (c >= ranges[i][0] && c <= ranges[i][1])
+			return true;
+	return false;
 }
 
 struct label {
@@ -206,7 +226,7 @@ idn_to_ascii(const char *domain, size_t n, char *out, size_t size)
 			l.ascii = true;
 			continue;
 		}
-		if (l.n == LABEL_MAX)
+		if (l.n == LABEL_MAX || is_doubtful(cp))
 			return -1;
 		l.cp[l.n++] = cp;
 		l.ascii = l.ascii && cp < 0x80;

@@ -12,8 +12,9 @@
  * idn_to_ascii(domain, n, out, size): the domain with every label that is not
  * ASCII as "xn--...", letters of the common scripts (Latin-1, Latin Extended-A,
  * Greek, Cyrillic) in lower case, ideographic full stops as dots; ASCII labels
- * stay as they are. Returns the length; -1 when it is no valid UTF-8, a label
- * becomes longer than 63 bytes, or it does not fit. No NUL in size is spared:
+ * stay as they are. Returns the length; -1 when it is no valid UTF-8, holds
+ * combining marks or invisible characters (they would make another name), a
+ * label becomes longer than 63 bytes, or it does not fit. No NUL in size is spared:
  * out holds size - 1 bytes at most.
  */
 int idn_to_ascii(const char *domain, size_t n, char *out, size_t size);

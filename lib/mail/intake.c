@@ -36,7 +36,6 @@ take(void *ctx, const void *data, size_t n)
 		return -1;
 	if (j->header.done) {
 		j->lines.by_line = false;
-		j->spool->has_8bit_header = j->lines.has_8bit;
 	}
 	return 0;
 }
@@ -84,6 +83,7 @@ intake_take(struct intake *in, ssize_t (*source)(void *, void *, size_t),
 	rc = read_all(&j, source, ctx);
 	if (rc == 0) {
 		m->spool.has_8bit = j.lines.has_8bit;
+		m->spool.has_8bit_header = j.header.has_8bit;
 		m->spool.has_long = j.lines.has_long;
 		m->pristine = in->header.pristine;
 		m->spool.has_dot_line = j.lines.has_dot_line;

@@ -17,7 +17,7 @@ enum {
 /* In the order of the lists below. */
 enum name {
 	NAME_TYPE, NAME_DISPOSITION, NAME_ENCODING, NAME_VERSION, NAME_DKIM,
-	NAME_FROM, NAME_SUBJECT = NAME_FROM + 6, NAME_OTHER = NAME_SUBJECT + 6
+	NAME_FROM = NAME_DKIM + 5, NAME_SUBJECT = NAME_FROM + 6, NAME_OTHER = NAME_SUBJECT + 6
 };
 enum type { TYPE_SIGNED, TYPE_COMPOSITE = TYPE_SIGNED + 3 };
 enum encoding {
@@ -27,6 +27,7 @@ enum encoding {
 
 static const char names[] = "Content-Type\0" "Content-Disposition\0"
     "Content-Transfer-Encoding\0" "MIME-Version\0" "DKIM-Signature\0"
+    "Received\0" "Message-ID\0" "References\0" "In-Reply-To\0"
     "From\0" "To\0" "Cc\0" "Bcc\0" "Reply-To\0" "Sender\0"
     "Subject\0" "Comments\0" "Keywords\0" "Content-Description\0"
     "Organization\0" "Thread-Topic\0";
@@ -44,6 +45,7 @@ struct adapter {
 
 	/* What the header says. */
 	bool is_signed, composite, has_type, has_version, header_8bit;
+	bool header_long, is_text, has_charset;
 	int encoding;
 	off_t body;		/* where the body begins */
 
@@ -53,7 +55,7 @@ struct adapter {
 
 	/* What is to be done. */
 	enum how how;
-	bool add_mime, encode_header;
+	bool add_mime, add_charset, encode_header;
 
 	off_t next;		/* of the spool, behind the block */
 	size_t pos, len;	/* in the block */
@@ -122,15 +124,6 @@ next_field(struct adapter *a)
 	return f->len > 0 && !a->e.failed;
 }
 
-static bool
-is_8bit(const char *p, size_t n)
-{
-	for (; n > 0; n--, p++)
-		if (*p & 0x80)
-			return true;
-	return false;
-}
-
 /* Which string of the list does p begin with? If none, their number. */
 static int
 find(const char *list, const char *p, size_t n, bool whole)
@@ -176,6 +169,30 @@ value_of(const struct adapter *a, size_t value, const char *list)
 	return find(list, p + value, a->field.len - value, false);
 }
 
+static bool
+is_long_line(const char *p, size_t n)
+{
+	size_t column = 0;
+
+	for (; n > 0; n--)
+		if (*p++ == '\n')
+			column = 0;
+		else if (++column > LINE_MAX_BYTES + 1)
+			return true;
+	return false;
+}
+
+static bool
+holds(const char *p, size_t n, const char *word)
+{
+	size_t k = strlen(word);
+
+	for (; n >= k; n--, p++)
+		if (mem_iequal(p, word, k))
+			return true;
+	return false;
+}
+
 static void
 look_at_header(struct adapter *a)
 {
@@ -183,11 +200,15 @@ look_at_header(struct adapter *a)
 	int type;
 
 	while (next_field(a)) {
-		a->header_8bit |= is_8bit(a->field.p, a->field.len);
+		a->header_8bit |= !mem_is_ascii(a->field.p, a->field.len);
+		a->header_long |= is_long_line(a->field.p, a->field.len);
 		switch (name_of(a, &value)) {
 		case NAME_TYPE:
 			type = value_of(a, value, types);
 			a->has_type = true;
+			a->is_text = value_of(a, value, "text/\0") == 0;
+			a->has_charset = holds(a->field.p, a->field.len,
+			    "charset");
 			a->is_signed |= type < TYPE_COMPOSITE;
 			a->composite |= type < TYPE_COMPOSITE + 2;
 			break;
@@ -250,13 +271,22 @@ decide(struct adapter *a)
 		if (encode)
 			a->how = 6 * a->escapes > a->in->size - a->body ?
 			    BASE64 : QP;
-		a->add_mime = encode || (a->is_8bit && !a->has_type);
+		a->add_charset = a->is_8bit && a->is_text && !a->has_charset;
+		a->add_mime = encode || a->add_charset ||
+		    (a->is_8bit && !a->has_type);
 	} else if (a->encoding == ENCODING_QP)
 		a->how = encode ? QP_AGAIN : AS_IT_IS;
 	else
 		a->how = a->is_long ? BASE64_AGAIN : AS_IT_IS;
 	a->encode_header = a->header_8bit && !a->peer->utf8;
-	return a->how != AS_IT_IS || a->add_mime || a->encode_header;
+	return a->how != AS_IT_IS || a->add_mime || a->encode_header ||
+	    a->header_long;
+}
+
+static const char *
+charset(const struct adapter *a)
+{
+	return !a->is_8bit ? "us-ascii" : a->not_utf8 ? "unknown-8bit" : "utf-8";
 }
 
 static void
@@ -265,9 +295,14 @@ write_field(struct adapter *a, int name, size_t value)
 	char *p = a->field.p;
 	size_t n = a->field.len;
 
-	if (!a->encode_header || name == NAME_OTHER || !is_8bit(p + value,
-	    n - value) || (name > NAME_DISPOSITION && name < NAME_FROM))
-		encode_raw(&a->e, p, n);
+	if (name == NAME_TYPE && a->add_charset) {
+		encode_raw(&a->e, p, n - 2);
+		encode_string(&a->e, "; charset=");
+		encode_string(&a->e, charset(a));
+		encode_string(&a->e, "\r\n");
+	} else if (!a->encode_header || mem_is_ascii(p + value, n - value) ||
+	    (name > NAME_DISPOSITION && name < NAME_FROM))
+		encode_fold(&a->e, p, n, LINE_MAX_BYTES, "\r\n ");
 	else
 		encode_field(&a->e, p, value, n, name < NAME_FROM ?
 		    ENCODE_PARAMETERS : name < NAME_SUBJECT ?
@@ -294,8 +329,7 @@ write_header(struct adapter *a)
 			encode_string(&a->e, "MIME-Version: 1.0\r\n");
 		if (!a->has_type) {
 			encode_string(&a->e, type);
-			encode_string(&a->e, !a->is_8bit ? "us-ascii" :
-			    a->not_utf8 ? "unknown-8bit" : "utf-8");
+			encode_string(&a->e, charset(a));
 			encode_string(&a->e, "\r\n");
 		}
 		encode_string(&a->e, "Content-Transfer-Encoding: ");
@@ -359,7 +393,8 @@ adapt(struct adapter *a, const char *tmpdir, struct spool *out)
 	look_at_header(a);
 	if (a->is_signed)
 		return a->e.failed ? -1 : 0;
-	if (a->in->has_long || !a->peer->eightbit || !a->has_type)
+	if (a->in->has_long || !a->peer->eightbit || !a->has_type ||
+	    (a->is_text && !a->has_charset))
 		look_at_body(a);
 	if (a->e.failed)
 		return -1;

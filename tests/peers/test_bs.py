@@ -134,6 +134,13 @@ class Dialogue(Bs):
         self.assertEqual(client.end(), (0, b"", b""))
         self.assertEqual(self.relay.sessions, [])
 
+    def test_dry_run_is_refused(self):
+        """It must send nothing, and the client would be told that it did."""
+        done = run(["-bs", "--dry-run"], b"EHLO x\r\nQUIT\r\n",
+                   conf=self.conf(self.relay.route()))
+        self.one_line(done, 64, "dry-run")
+        self.assertEqual(self.relay.sessions, [])
+
     def test_a_message_as_the_relay_receives_it(self):
         text = crlf(EIGHT_BIT) + WHOLE + (b"Hello,\r\n.\r\n..\r\n.x\r\nend.\r\n\r\n" +
                         bytes(c for c in range(1, 256) if c not in (10, 13)) +

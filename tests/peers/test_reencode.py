@@ -158,7 +158,21 @@ class LongLines(Reencode):
                     HEAD + b"Content-Type: " + kind + b"\nMIME-Version: 1.0\n"
                     b"Content-Transfer-Encoding: 8bit\n",
                     "ä".encode() + b"[1, 2]" * 500 + b"\n")
-                self.assertEqual(got.fields("Content-Type")[0].encode(), kind)
+                self.assertEqual(
+                    got.fields("Content-Type")[0].encode(),
+                    kind + b"; charset=utf-8" if kind == b"TEXT/Calendar"
+                    else kind)
+
+    def test_a_charset_that_is_missing_is_added(self):
+        head = HEAD + b"Content-Type: text/plain\n"
+        for body, charset in (("Gr\u00fc\u00dfe\n".encode(), "utf-8"),
+                              (b"Gr\xfc\xdfe\n", "unknown-8bit")):
+            for peer in (SEVEN, EIGHT):
+                with self.subTest(charset=charset, peer=peer):
+                    got = self.sent(head + b"\n" + body, peer)
+                    self.assertEqual(got.fields("Content-Type"),
+                                     ["text/plain; charset=" + charset])
+                    self.same_bytes(self.decoded(got), crlf(body))
 
     def test_a_megabyte_in_one_line(self):
         self.survives(HEAD, self.line("utf-8", 1 << 20) + b"\n")
@@ -411,6 +425,38 @@ class Headers(Reencode):
         got = self.sent(self.head(Subject="Grüße".encode()))
         self.assertEqual(str(parsed(got.content)["Subject"]), "Grüße")
         self.assertEqual(got.body, b"")
+
+
+class HeaderAddresses(Reencode):
+    def test_domains_become_a_labels_for_every_peer(self):
+        message = HEAD.replace(b"To: Bob <bob@example.net>",
+                               "To: J\u00f6rg <bob@b\u00fccher.example>,\n"
+                               " c@m\u00fcnchen.example".encode()) + b"\nhi\n"
+        got = self.sent(message, SEVEN)
+        self.assertTrue(got.content.isascii(), got.head)
+        self.assertEqual(
+            [address for _, address in getaddresses(got.fields("To"))],
+            ["bob@xn--bcher-kva.example", "c@xn--mnchen-3ya.example"])
+        self.assertEqual(str(make_header(decode_header(
+            got.fields("To")[0].split(" <")[0]))), "J\u00f6rg")
+
+    def test_a_long_subject_comes_back_without_a_blank_too_many(self):
+        for n in (490, 495, 498, 600, 2000):
+            with self.subTest(n=n):
+                text = "\u00e9" * n
+                got = self.sent(HEAD.replace(b"Subject: peers", b"Subject: "
+                                             + text.encode()) + b"\nhi\n")
+                self.assertEqual(str(make_header(decode_header(
+                    got.fields("Subject")[0]))), text)
+
+    def test_smtputf8_is_asked_for_when_the_header_needs_it(self):
+        message = HEAD.replace(b": peers", ": \u00e9".encode())
+        for end in (b"", b"\nhi\n"):      # also without a blank line
+            got = self.sent(message + end, UTF8)
+            self.assertIn(" SMTPUTF8", got.mail)
+        got = self.sent(HEAD + b"Content-Type: text/plain; charset=utf-8\n"
+                        b"\n" + "\u00e9\n".encode(), UTF8)
+        self.assertNotIn("SMTPUTF8", got.mail)
 
 
 class Signed(Reencode):

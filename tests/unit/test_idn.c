@@ -77,6 +77,9 @@ bad_utf8_is_refused(void **state)
 	static const char *const bad[] = { "\xff", "\xc3", "\x80", "\xc0\xaf",
 		"\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\xc3.b",
 		"\xf8\x88\x80\x80\x80" };
+	static const char *const doubtful[] = { "mu\xcc\x88nchen.de",
+		"\xe2\x80\x8bx.de", "\xc5\xbf.de", "a\xc2\xadz.de",
+		"\xef\xbb\xbfx.de" };
 	char out[64];
 	size_t i;
 
@@ -86,6 +89,9 @@ bad_utf8_is_refused(void **state)
 		assert_int_equal(idn_to_ascii(bad[i], strlen(bad[i]), out,
 		    sizeof out), -1);
 	}
+	for (i = 0; i < sizeof doubtful / sizeof doubtful[0]; i++)
+		assert_int_equal(idn_to_ascii(doubtful[i], strlen(doubtful[i]),
+		    out, sizeof out), -1);
 	assert_true(utf8_valid("\xf4\x8f\xbf\xbf\xc2\x80\xe0\xa0\x80", 9));
 	assert_true(is_ascii("plain"));
 	assert_false(is_ascii("pl\xc3\xa4in"));

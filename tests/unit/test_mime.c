@@ -184,7 +184,7 @@ static const struct {
 	    FROM PLAIN V "X: y\r\n" CTE "quoted-printable\r\n\r\nhello =E9\r\n" },
 	{ &old, FROM "Content-Type: TEXT/html\r\nContent-Transfer-Encoding :\r\n"
 	    " Binary\r\n\r\nhello \xE9\r\n",
-	    FROM "Content-Type: TEXT/html\r\n" V CTE "quoted-printable\r\n\r\n"
+	    FROM "Content-Type: TEXT/html; charset=unknown-8bit\r\n" V CTE "quoted-printable\r\n\r\n"
 	    "hello =E9\r\n" },
 	{ &old, FROM "\r\n\xC3\xA9\xC3\xA9\r\n",
 	    FROM V "Content-Type: text/plain; charset=utf-8\r\n" CTE
@@ -239,7 +239,7 @@ static const struct {
 	    "X-Caf\xC3: =?utf-8?B?w6lh?=\r\nResent-To: =?utf-8?B?w6lh?= "
 	    "<\xC3\xA9@b>\r\nReceived: from \xC3\xA9\r\nReferences: <\xC3\xA9@b>"
 	    "\r\nContent-Disposition: inline;\r\n filename*=utf-8''%C3%A9\r\n"
-	    "Subject : =?utf-8?B?w6lh?=\r\n\tb\r\nComment: \xC3\xA9\r\n\r\n" }
+	    "Subject : =?utf-8?B?w6lh?=\r\n\tb\r\nComment: =?utf-8?B?w6k=?=\r\n\r\n" }
 };
 
 static void
