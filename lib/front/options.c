@@ -48,14 +48,14 @@ const char options_help[] =
 "usage: sendroute [option...] [recipient...] < message\n"
 "  -t            take recipients from To, Cc and Bcc\n"
 "  -i, -oi       a line with a lone dot is data\n"
-"  -f ADDRESS    envelope sender; '' or <> is the null sender\n"
-"  -F NAME       full name for a From header that has to be added\n"
+"  -f ADDRESS    envelope sender, or <>\n"
+"  -F NAME       name for a From that is added\n"
 "  -C FILE       configuration instead of /etc/sendroute.conf\n"
 "  -v            show the conversation, without secrets\n"
 "  -bv           print route and envelope for the addresses\n"
 "  --dry-run     read the message, print route, reason and envelope\n"
 "  --version     what is built in\n"
-"Further sendmail options are accepted: see sendroute(8).\n";
+"More: sendroute(8)\n";
 
 static int
 usage(struct result *res, const char *what, const char *option)

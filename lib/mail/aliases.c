@@ -538,11 +538,13 @@ int
 aliases_expand(struct aliases *a, struct addr_list *rcpts, struct result *res)
 {
 	struct expansion x = { .a = a, .res = res };
-	size_t i;
 	int rc = 0;
 
-	for (i = 0; rc == 0 && i < rcpts->n; i++)
-		rc = expand(&x, rcpts->v[i], rcpts->bare[i], NULL);
+	for (a->at = 0; a->at < rcpts->n; a->at++) {
+		rc = expand(&x, rcpts->v[a->at], rcpts->bare[a->at], NULL);
+		if (rc < 0)
+			break;
+	}
 	addr_list_free(&x.done);
 	if (rc < 0) {
 		addr_list_free(&x.out);
@@ -565,6 +567,8 @@ aliases_apply(const struct config *c, struct addr_list *rcpts,
 	if (c->aliases == NULL)
 		return 0;
 	rc = aliases_expand(&a, rcpts, res);
+	if (rc < 0)
+		result_fail(res, res->exit, "%s: %s", rcpts->v[a.at], res->text);
 	aliases_close(&a);
 	return rc;
 }

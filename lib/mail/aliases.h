@@ -33,6 +33,7 @@ struct aliases {
 	const char *file;		/* as errors name it */
 	const char *hostname, *domain;
 	int fd;				/* open for reading, or -1: not yet */
+	size_t at;			/* the recipient it failed for */
 };
 
 /*
@@ -59,7 +60,8 @@ int aliases_expand(struct aliases *a, struct addr_list *rcpts,
 
 /*
  * aliases_apply(c, rcpts, res): aliases_expand with the file of the
- * configuration; without `aliases` nothing happens.
+ * configuration, the recipient named when it fails; without `aliases` nothing
+ * happens.
  */
 int aliases_apply(const struct config *c, struct addr_list *rcpts,
     struct result *res);

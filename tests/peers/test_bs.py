@@ -134,6 +134,19 @@ class Dialogue(Bs):
         self.assertEqual(client.end(), (0, b"", b""))
         self.assertEqual(self.relay.sessions, [])
 
+    def test_an_alias_that_cannot_be_names_the_recipient(self):
+        aliases = self.write("aliases", "root: |cat\n")
+        client = self.client(conf=self.conf(
+            self.relay.route(), top="aliases %s\n" % aliases))
+        client.say(HELLO)
+        client.say(FROM)
+        client.say(b"RCPT TO:<root>\r\n")
+        client.say(b"DATA\r\n")
+        code, lines = client.say(stuffed(WHOLE + b"hi\r\n"))
+        self.assertEqual(code, "451")
+        self.assertIn("root@", lines[0])
+        self.assertEqual(self.relay.messages, [])
+
     def test_dry_run_is_refused(self):
         """It must send nothing, and the client would be told that it did."""
         done = run(["-bs", "--dry-run"], b"EHLO x\r\nQUIT\r\n",

@@ -112,7 +112,7 @@ write_text(const struct place *p, const char *path, const char *text)
 static char *
 outcome(const struct place *p, const char *rcpts)
 {
-	struct aliases a = { "aliases", "host.d.test", "d.test", -1 };
+	struct aliases a = { "aliases", "host.d.test", "d.test", -1, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	struct buf b = { 0 };
@@ -615,7 +615,7 @@ static void
 test_a_thousand_targets(void **state)
 {
 	static const char *const between[] = { ",", ",\n ", "\n ,\r\n\t" };
-	struct aliases a = { "aliases", "h.test", "d.test", -1 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	size_t i;
@@ -684,7 +684,7 @@ static void
 test_ten_thousand_lines_and_many_recipients(void **state)
 {
 	struct buf b = { 0 };
-	struct aliases a = { "aliases", "h.test", "d.test", -1 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	clock_t begun;
@@ -851,7 +851,7 @@ test_alias_files_that_cannot_be_read(void **state)
 static void
 test_reading_that_fails(void **state)
 {
-	struct aliases a = { "aliases", "h.test", "d.test", -1 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 
@@ -874,7 +874,7 @@ test_reading_that_fails(void **state)
 static void
 test_a_file_may_be_opened_beforehand(void **state)
 {
-	struct aliases a = { "aliases", "h.test", "d.test", -1 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	int i;
@@ -900,7 +900,7 @@ test_a_file_may_be_opened_beforehand(void **state)
 static void
 test_no_recipients_no_work(void **state)
 {
-	struct aliases a = { "aliases", "h.test", "d.test", -1 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 
