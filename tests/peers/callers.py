@@ -150,24 +150,24 @@ set -e
 jail=$1 shared=$2 script=$3
 shift 3
 mount -t tmpfs tmpfs "$jail"
-mkdir "$jail/up" "$jail/work" "$jail/root"
+mkdir "$jail/up" "$jail/work" "$jail/top"
 mount -t overlay overlay -o \
-"lowerdir=/,upperdir=$jail/up,workdir=$jail/work" "$jail/root"
+"lowerdir=/,upperdir=$jail/up,workdir=$jail/work" "$jail/top"
 for tree; do
-	tar -C "$tree" -cf - . | tar -C "$jail/root" --keep-directory-symlink \
+	tar -C "$tree" -cf - . | tar -C "$jail/top" --keep-directory-symlink \
 	    --no-overwrite-dir --same-owner --numeric-owner -xpf -
 done
-mkdir -p "$jail/root$shared"
-mount --bind "$shared" "$jail/root$shared"
-mount -t tmpfs tmpfs "$jail/root/dev"
+mkdir -p "$jail/top$shared"
+mount --bind "$shared" "$jail/top$shared"
+mount -t tmpfs tmpfs "$jail/top/dev"
 for name in null zero full random urandom tty; do
-	: > "$jail/root/dev/$name"
-	mount --bind "/dev/$name" "$jail/root/dev/$name"
+	: > "$jail/top/dev/$name"
+	mount --bind "/dev/$name" "$jail/top/dev/$name"
 done
-ln -s /proc/self/fd "$jail/root/dev/fd"
-mount -t proc proc "$jail/root/proc"
-mount -t tmpfs tmpfs "$jail/root/run"
-exec chroot "$jail/root" /bin/sh -c "$script"
+ln -s /proc/self/fd "$jail/top/dev/fd"
+mount -t proc proc "$jail/top/proc"
+mount -t tmpfs tmpfs "$jail/top/run"
+exec chroot "$jail/top" /bin/sh -c "$script"
 """
 
 
