@@ -51,7 +51,7 @@ const char options_help[] =
 "  -f ADDRESS    envelope sender, or <>\n"
 "  -F NAME       name for a From that is added\n"
 "  -C FILE       configuration instead of /etc/sendroute.conf\n"
-"  -v            show the conversation, without secrets\n"
+"  -v            show the conversation\n"
 "  -bv           print route and envelope for the addresses\n"
 "  --dry-run     read the message, print route, reason and envelope\n"
 "  --version     what is built in\n"

@@ -207,6 +207,9 @@ dial(struct stream *s, const char *host, unsigned port, int64_t seconds,
 	}
 	snprintf(service, sizeof service, "%u", port);
 	rc = getaddrinfo(name, service, &hints, &list);
+	/* RFC 6761 section 6.3: also where there is no /etc/hosts. */
+	if (rc != 0 && str_iequal(name, "localhost"))
+		rc = getaddrinfo("127.0.0.1", service, &hints, &list);
 	if (rc != 0) {
 		result_set(res, OUT_TEMP, CAUSE_ROUTE, "cannot resolve %s: %s",
 		    name, resolver_text(rc));
