@@ -34,7 +34,7 @@ FETCH_TOOLS = dpkg-source:dpkg-dev xz:xz-utils
 TEST_PACKAGES = /usr/include/stdio.h:libc6-dev \
 	/usr/include/cmocka.h:libcmocka-dev /usr/bin/python3:python3 \
 	py=aiosmtpd:python3-aiosmtpd py=botocore:python3-botocore \
-	openssl:openssl strace:strace \
+	openssl:openssl strace:strace git:git \
 	/etc/ssl/certs/ca-certificates.crt:ca-certificates
 BENCH_PACKAGES = valgrind:valgrind
 
