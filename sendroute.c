@@ -245,7 +245,7 @@ read_message(struct program *p, const char *from, struct addr_list *rcpts,
 	};
 
 	m->born = in.header.now;
-	message_id_make(m->id, m->born);
+	message_id_make(m->id);
 	if (intake_read(&in, STDIN_FILENO, m, res) < 0)
 		return -1;
 	intake_note(&in, m, &p->log);

@@ -91,6 +91,8 @@ fill_defaults(struct config *c, struct result *res)
 	if (c->domain == NULL)
 		return result_fail(res, EXIT_OS, "out of memory");
 	for (r = c->routes; r < c->routes + c->nroutes; r++) {
+		if (r->connections == 0)
+			r->connections = 1;
 		if (r->port == 0)
 			r->port = default_port(r->tls);
 		if (r->ca_file == NULL && c->ca_file) {
@@ -132,7 +134,8 @@ static int
 parse(struct config *c, const char *name, unsigned mode, const char *text,
     size_t n, struct result *res)
 {
-	*c = (struct config){ .mode = mode };
+	*c = (struct config){ .mode = mode, .queue_lifetime = 5 * 86400,
+	    .queue_warn = 4 * 3600 };
 	c->file = copy(name);
 	if (c->file == NULL)
 		return result_fail(res, EXIT_OS, "out of memory");
@@ -264,6 +267,8 @@ config_free(struct config *c)
 	free(c->from);
 	free(c->override_from);
 	free(c->aliases);
+	free(c->queue);
+	free(c->bounce_to);
 	free(c->ca_file);
 	free(c->log_file);
 	*c = (struct config){ 0 };

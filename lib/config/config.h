@@ -39,6 +39,8 @@ struct route {
 	char *fallback;			/* name, or NULL */
 	unsigned fallback_line;
 	const struct route *fallback_route;	/* resolved, or NULL */
+	unsigned connections;		/* at once in a queue run; default 1 */
+	unsigned rate;			/* messages a second; 0: no limit */
 
 	/* smtp */
 	char *host;
@@ -72,6 +74,9 @@ struct config {
 	char *from;			/* or NULL */
 	char *override_from;		/* or NULL */
 	char *aliases;			/* path, or NULL */
+	char *queue;			/* path, or NULL: no queue */
+	int64_t queue_lifetime, queue_warn;	/* seconds; queue_warn 0: never */
+	char *bounce_to;		/* or NULL: the sender */
 	char *ca_file;			/* or NULL */
 	enum log_target log_target;
 	char *log_file;

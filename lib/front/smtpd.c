@@ -424,7 +424,7 @@ take_message(struct session *s, struct result *res)
 	};
 
 	m->born = in.header.now;
-	message_id_make(m->id, m->born);
+	message_id_make(m->id);
 	if (intake_take(&in, data_source, s, m, res) < 0)
 		return -1;
 	intake_note(&in, m, s->d->delivery->log);

@@ -6,21 +6,50 @@
 #include "bearssl-glue.h"
 #include "lib/base/buf.h"
 
-void
-message_id_make(char id[24], time_t t)
+enum { SECONDS_DIGITS = 7, MICROSECONDS_DIGITS = 4, RANDOM_DIGITS = 9 };
+
+static const char digit[] = "0123456789abcdefghijklmnopqrstuv";
+
+static char *
+put_digits(char *p, int n, uint64_t v)
 {
-	static const char digit[] = "0123456789abcdefghijklmnopqrstuv";
-	unsigned char random[12];
-	uint64_t v = (uint64_t)t;
+	int i;
+
+	for (i = n - 1; i >= 0; i--, v >>= 5)
+		p[i] = digit[v & 31];
+	return p + n;
+}
+
+void
+message_id_make(char id[24])
+{
+	unsigned char random[RANDOM_DIGITS];
+	struct timespec now = { 0 };
+	char *p = id;
 	int i;
 
 	if (random_bytes(random, sizeof random) < 0)
 		memset(random, 0, sizeof random);
-	for (i = 7; i >= 0; i--, v >>= 5)
-		id[i] = digit[v & 31];
-	for (i = 0; i < (int)sizeof random; i++)
-		id[8 + i] = digit[random[i] & 31];
-	id[20] = '\0';
+	clock_gettime(CLOCK_REALTIME, &now);
+	p = put_digits(p, SECONDS_DIGITS, (uint64_t)now.tv_sec);
+	p = put_digits(p, MICROSECONDS_DIGITS, (uint64_t)now.tv_nsec / 1000);
+	for (i = 0; i < RANDOM_DIGITS; i++)
+		*p++ = digit[random[i] & 31];
+	*p = '\0';
+}
+
+bool
+message_id_valid(const char *id)
+{
+	return strlen(id) == MESSAGE_ID_LENGTH &&
+	    strspn(id, digit) == MESSAGE_ID_LENGTH;
+}
+
+void
+message_settled(const struct message *m, struct rcpt *const *rcpts, size_t n)
+{
+	if (m->settled)
+		m->settled(m->settled_ctx, rcpts, n);
 }
 
 int

@@ -32,23 +32,47 @@ struct envelope {
 };
 
 struct message {
-	char id[24];		/* for the log */
+	char id[24];		/* for the log, and its name in the queue */
 	time_t born;
 	struct spool spool;
 	struct envelope env;
 	struct addr_list identities;	/* mailboxes of From, then Sender */
 	bool pristine;		/* qmail's: goes out as it is */
 	const char *tmpdir;	/* for what has to be encoded; or NULL */
+	/*
+	 * Called by a transport as soon as the peer's answer for these recipients
+	 * is in rcpts[i]->res, before the next step: a queue keeps it. Or NULL.
+	 */
+	void (*settled)(void *ctx, struct rcpt *const *rcpts, size_t n);
+	void *settled_ctx;
 };
 
-/* message_id_make(id, t): a fresh id: time and random, [0-9a-z]. */
-void message_id_make(char id[24], time_t t);
+/* A message for some of its recipients, as a transport takes it. */
+struct parcel {
+	const struct message *m;
+	struct rcpt *const *rcpts;
+	size_t n;
+};
+
+/*
+ * message_id_make(id): a fresh id of MESSAGE_ID_LENGTH digits [0-9a-v]: seconds,
+ * microseconds, random. Ids sort by age.
+ */
+enum { MESSAGE_ID_LENGTH = 20 };
+void message_id_make(char id[24]);
+
+/* message_id_valid(id): could message_id_make have made it? */
+bool message_id_valid(const char *id);
 
 /*
  * message_take_rcpts(m, list): the recipients become the envelope's; duplicates
  * are dropped and list is emptied. 0, or -1 (no memory).
  */
 int message_take_rcpts(struct message *m, struct addr_list *list);
+
+/* message_settled(m, rcpts, n): tell m->settled, when there is one. */
+void message_settled(const struct message *m, struct rcpt *const *rcpts,
+    size_t n);
 
 void message_free(struct message *m);
 

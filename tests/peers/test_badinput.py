@@ -189,12 +189,7 @@ class Configuration(BadInput):
                  "password p\nsenders *\n", "password", "tls")
 
     def test_keywords_whose_feature_is_not_built_yet(self):
-        for line in ("queue /var/spool/x", "queue-lifetime 5d",
-                     "bounce-to a@b.test"):
-            with self.subTest(line=line):
-                self.bad(line + "\n" + self.route, line.split()[0],
-                         "not built|not yet|later", line=1)
-        for line in ("dkim-domain a.test", "rate 5", "connections 2",
+        for line in ("dkim-domain a.test",
                      "proxy socks5://localhost:1080",
                      "client-cert /x.pem", "source-address 127.0.0.1"):
             with self.subTest(line=line):

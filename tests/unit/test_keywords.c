@@ -181,29 +181,60 @@ test_choices_become_their_enum(void **state)
 	buf_free(&b);
 }
 
+/* The queue's keywords: a good value and where it goes, a bad one. */
+static void
+test_queue_keywords(void **state)
+{
+	static const struct conf_bad bad[] = {
+		{ "queue spool\n", "1: queue 'spool' is no absolute path; "
+		    IS_PATH },
+		{ "queue-lifetime 366d\n", "1: queue-lifetime '366d' is out of "
+		    "range; expected a duration from 1m to 365d, such as 5d" },
+		{ "queue-warn 53w\n", "1: queue-warn '53w' is out of range; "
+		    "expected a duration up to 365d, such as 4h, or 0 for "
+		    "never" },
+		{ "bounce-to postmaster\n", "1: bounce-to 'postmaster' has no "
+		    "@; " IS_MAILBOX },
+		{ SMTP "connections 0\n", "5: connections '0' is out of range; "
+		    "expected a number from 1 to 100" },
+		{ SES "rate x\n", "4: rate 'x' is no such number; expected a "
+		    "number from 1 to 100000" },
+	};
+	struct config c;
+
+	(void)state;
+	CONF_ALL_REFUSED(bad);
+	conf_accepted(&c, SMTP);
+	assert_null(c.queue);
+	assert_null(c.bounce_to);
+	assert_int_equal(c.queue_lifetime, 5 * 86400);
+	assert_int_equal(c.queue_warn, 4 * 3600);
+	assert_int_equal(c.routes[0].connections, 1);
+	assert_int_equal(c.routes[0].rate, 0);
+	config_free(&c);
+	conf_accepted(&c, "queue /q\nqueue-lifetime 1m\nqueue-warn 0\n"
+	    "bounce-to pm@example.com\n" SMTP "connections 4\n"
+	    "rate 14\n");
+	assert_string_equal(c.queue, "/q");
+	assert_string_equal(c.bounce_to, "pm@example.com");
+	assert_int_equal(c.queue_lifetime, 60);
+	assert_int_equal(c.queue_warn, 0);
+	assert_int_equal(c.routes[0].connections, 4);
+	assert_int_equal(c.routes[0].rate, 14);
+	config_free(&c);
+}
+
 /* Every keyword of the design that is not built: a good value, a bad one. */
 static const struct unbuilt_case {
 	const char *name, *good, *bad, *why;
 	unsigned where;
 } unbuilt[] = {
-	{ "queue", "/var/spool/sendroute", "spool", "is no absolute path; "
-	    IS_PATH, IN_FILE },
-	{ "queue-lifetime", "5d", "366d", "is out of range; expected a "
-	    "duration from 1m to 365d, such as 5d", IN_FILE },
-	{ "queue-warn", "0", "53w", "is out of range; expected a duration up "
-	    "to 365d, such as 4h, or 0 for never", IN_FILE },
-	{ "bounce-to", "postmaster@example.com", "postmaster", "has no @; "
-	    IS_MAILBOX, IN_FILE },
 	{ "client-cert", "/c", "c", "is no absolute path; " IS_PATH, IN_SMTP },
 	{ "client-key", "/c", "c", "is no absolute path; " IS_PATH, IN_SMTP },
 	{ "source-address", "192.0.2.1", "eth0", "is no address; expected an "
 	    "IPv4 or IPv6 address", IN_SMTP },
 	{ "proxy", "socks5://localhost:1080", "localhost:1080", "is no proxy's "
 	    "URL; expected socks5://HOST:PORT or http://HOST:PORT", IN_SMTP },
-	{ "connections", "4", "0", "is out of range; expected a number from 1 "
-	    "to 100", IN_SMTP },
-	{ "rate", "14", "x", "is no such number; expected a number from 1 to "
-	    "100000", IN_SES },
 	{ "role-arn", "arn:aws:iam::1:role/x", "x", "starts otherwise; "
 	    "expected arn:...", IN_SES },
 	{ "dkim-domain", "example.com", "a@b", "is no domain name; " IS_DOMAIN,
@@ -346,6 +377,7 @@ main(void)
 		cmocka_unit_test(test_keywords_of_a_relay),
 		cmocka_unit_test(test_keywords_of_ses),
 		cmocka_unit_test(test_choices_become_their_enum),
+		cmocka_unit_test(test_queue_keywords),
 		cmocka_unit_test(test_keywords_not_built_yet_say_so),
 		cmocka_unit_test(test_choices_not_built_yet_say_so),
 		cmocka_unit_test(test_the_table_is_the_design),
