@@ -15,6 +15,14 @@ struct intake {
 	enum lone_dot dot;
 	uint64_t max_size;		/* bytes of the stored message; 0: none */
 	const char *tmpdir;		/* or NULL */
+	/*
+	 * Called when the header is complete, before a byte of the message is
+	 * stored; rcpts and m->identities are known then. Opens m->spool: a queue
+	 * file, say. 0, or -1 with res filled. NULL: a temporary file it is.
+	 */
+	int (*begin)(void *ctx, struct intake *in, struct message *m,
+	    struct result *res);
+	void *begin_ctx;
 
 	/* Results, beside those in the message. */
 	struct addr_list rcpts;		/* found with take_rcpts; the caller's */

@@ -27,26 +27,87 @@ temporary_in(const char *dir)
 	return fd;
 }
 
+/* A temporary file in the first place that has room for one, or -1. */
+static int
+temporary(const char *dir)
+{
+	const char *places[] = { dir, "/tmp", "/var/tmp" };
+	int fd = -1;
+	size_t i;
+
+	for (i = 0; i < sizeof places / sizeof places[0] && fd < 0; i++)
+		fd = temporary_in(places[i]);
+	return fd < 0 ? memfd_create("message", MFD_CLOEXEC) : fd;
+}
+
+int
+spool_use(struct spool *sp, int fd, off_t start, struct result *res)
+{
+	memset(sp, 0, sizeof *sp);
+	sp->fd = fd;
+	sp->start = start;
+	sp->out = malloc(SPOOL_BUFFER);
+	if (sp->out != NULL)
+		return 0;
+	spool_close(sp);
+	return result_fail(res, EXIT_OS, "out of memory");
+}
+
 int
 spool_open(struct spool *sp, const char *dir, struct result *res)
 {
-	const char *places[] = { dir, "/tmp", "/var/tmp" };
-	size_t i;
+	int fd = temporary(dir);
 
+	if (fd >= 0)
+		return spool_use(sp, fd, 0, res);
 	memset(sp, 0, sizeof *sp);
 	sp->fd = -1;
-	for (i = 0; i < sizeof places / sizeof places[0] && sp->fd < 0; i++)
-		sp->fd = temporary_in(places[i]);
-	if (sp->fd < 0)
-		sp->fd = memfd_create("message", MFD_CLOEXEC);
-	if (sp->fd < 0)
-		return result_fail(res, EXIT_CANTCREATE, "cannot create a "
-		    "temporary file in /tmp (or $TMPDIR): %s", strerror(errno));
-	sp->out = malloc(SPOOL_BUFFER);
-	if (sp->out == NULL) {
-		spool_close(sp);
-		return result_fail(res, EXIT_OS, "out of memory");
+	return result_fail(res, EXIT_CANTCREATE, "cannot create a temporary "
+	    "file in /tmp (or $TMPDIR): %s", strerror(errno));
+}
+
+static int
+write_all(int fd, const unsigned char *p, size_t n)
+{
+	ssize_t k;
+
+	while (n > 0) {
+		k = write(fd, p, n);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return -1;
+		p += k;
+		n -= (size_t)k;
 	}
+	return 0;
+}
+
+/* The `written` bytes that were stored go to a temporary file. */
+static int
+move(struct spool *sp, off_t written)
+{
+	struct spool from = *sp;
+	unsigned char block[4096];
+	off_t at = 0;
+	ssize_t n;
+	int fd = temporary(NULL);
+
+	from.size = written;
+	while (fd >= 0 && at < written) {
+		n = spool_read(&from, block, sizeof block, at);
+		if (n <= 0 || write_all(fd, block, (size_t)n) < 0) {
+			close(fd);
+			return -1;
+		}
+		at += n;
+	}
+	if (fd < 0)
+		return -1;
+	close(sp->fd);
+	sp->fd = fd;
+	sp->start = 0;
+	sp->moved = true;
 	return 0;
 }
 
@@ -54,20 +115,18 @@ static int
 write_out(struct spool *sp, const unsigned char *p, size_t n,
     struct result *res)
 {
-	ssize_t k;
+	off_t written = sp->written;
+	int why;
 
-	while (n > 0) {
-		k = write(sp->fd, p, n);
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return result_fail(res, EXIT_IO,
-			    "cannot write the temporary file: %s",
-			    strerror(errno));
-		p += k;
-		n -= (size_t)k;
-	}
-	return 0;
+	sp->written += (off_t)n;
+	if (write_all(sp->fd, p, n) == 0)
+		return 0;
+	why = errno;
+	if (sp->may_move && !sp->moved && move(sp, written) == 0 &&
+	    write_all(sp->fd, p, n) == 0)
+		return 0;
+	return result_fail(res, EXIT_IO, "cannot store the message: %s",
+	    strerror(why));
 }
 
 static int

@@ -24,6 +24,12 @@ struct spool {
 	bool has_long;		/* perhaps a line over 998 bytes */
 	unsigned char *out;	/* write buffer, NULL once finished */
 	size_t out_len;
+	off_t written;		/* bytes that have left it */
+	/*
+	 * Set: what cannot be written here goes on in a temporary file, which
+	 * becomes the spool; `moved` tells.
+	 */
+	bool may_move, moved;
 	uint64_t max_size;	/* 0: none */
 };
 
@@ -32,6 +38,12 @@ struct spool {
  * /var/tmp, else in memory. dir may be NULL. 0; or -1 with exit 73 or 71.
  */
 int spool_open(struct spool *sp, const char *dir, struct result *res);
+
+/*
+ * spool_use(sp, fd, start, res): the same over the file fd, from offset `start` on,
+ * where it now ends; takes fd over, also when it fails (71).
+ */
+int spool_use(struct spool *sp, int fd, off_t start, struct result *res);
 
 /*
  * spool_add(sp, data, n, res): append. 0; or -1 with exit 74 (disk full, ...) or

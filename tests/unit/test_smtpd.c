@@ -955,7 +955,7 @@ a_full_disk_is_temporary(void **state)
 	setrlimit(RLIMIT_FSIZE, &old);
 	assert_int_equal(t.messages, 0);
 	assert_int_equal(t.status, 0);
-	out = strstr(t.out, GO_ON "451 4.3.0 cannot write the temporary file: ");
+	out = strstr(t.out, GO_ON "451 4.3.0 cannot store the message: ");
 	assert_non_null(out);
 	out = strstr(out, "\r\n250 2.0.0 ok\r\n");
 	assert_non_null(out);
