@@ -92,10 +92,27 @@ def clean_environment(**more):
     return {k: v for k, v in env.items() if v is not None}
 
 
+def for_others(program):
+    """A copy of the program where every user reaches it: the tree may lie in a
+    home folder that is closed to them."""
+    if program not in _copies:
+        folder = tempfile.mkdtemp(prefix="sendroute-")
+        atexit.register(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o755)
+        _copies[program] = shutil.copy(program, folder)
+        os.chmod(_copies[program], 0o755)
+    return _copies[program]
+
+
+_copies = {}
+
+
 def run(args, stdin=b"", env=None, conf=None, timeout=TIMEOUT, name=None,
         cwd=None, user=None, program=None):
     """Run the program.  `name`: the argv[0] it sees; `user`: run as that one."""
     program = program or SENDROUTE
+    if user is not None:
+        program = for_others(program)
     environ = clean_environment(**(env or {}))
     if conf is not None:
         environ["SENDROUTE_CONF"] = conf

@@ -527,7 +527,10 @@ class Killed(Intake):
                 process = subprocess.Popen(
                     [SENDROUTE, "-i", "-f", "a@b.test", "c@d.test"],
                     stdin=subprocess.PIPE, stderr=subprocess.PIPE,
-                    env=clean_environment(SENDROUTE_CONF=conf))
+                    env=clean_environment(SENDROUTE_CONF=conf),
+                    # Ignored where the tests run under nohup.
+                    preexec_fn=lambda: signal.signal(signal.SIGHUP,
+                                                     signal.SIG_DFL))
                 process.stdin.write(HEAD + b"\nhalf of\n" * 5000)
                 process.stdin.flush()
                 time.sleep(0.1)
