@@ -1,4 +1,4 @@
-"""The manual pages: mandoc warns of nothing, they name every option, keyword,
+"""The manual pages: mandoc has nothing to say, they name every option, keyword,
 exit status and variable that the program knows, what they call not built is not
 built, and their examples load."""
 import glob
@@ -76,15 +76,23 @@ def items(lines, macro):
 
 class Lint(Case):
     @unittest.skipUnless(shutil.which("mandoc"), "there is no mandoc")
-    def test_mandoc_warns_of_nothing(self):
+    def test_mandoc_has_nothing_to_say(self):
+        """Not of style either, whatever pages this machine has: others are
+        named in plain words."""
+        done = subprocess.run(
+            ["mandoc", "-T", "lint",
+             *(os.path.join(ROOT, "man", page) for page in PAGES)],
+            capture_output=True, text=True)
+        self.assertEqual((done.stdout, done.stderr, done.returncode),
+                         ("", "", 0))
+
+    def test_no_reference_depends_on_what_is_installed(self):
         for page in PAGES:
-            with self.subTest(page=page):
-                done = subprocess.run(
-                    ["mandoc", "-T", "lint", "-W", "warning",
-                     os.path.join(ROOT, "man", page)],
-                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                    text=True)
-                self.assertEqual((done.stdout, done.returncode), ("", 0))
+            self.assertNotRegex(Page(page).source, r"(?m)^\..*\bXr\b")
+
+    def test_every_page_is_looked_at(self):
+        self.assertEqual(sorted(os.listdir(os.path.join(ROOT, "man"))),
+                         sorted(PAGES))
 
     def test_they_end_where_a_line_ends(self):
         for page in PAGES:
