@@ -23,14 +23,14 @@ struct addr_list {
 /*
  * address_parse(text, n, domain, out, res): every mailbox of an address list is
  * appended to out in its canonical form: local part quoted only where it has to
- * be, comments, display names, routes and groups dropped, a bare name completed
- * with "@domain". Understood: groups, nested comments, quoted pairs, quoted
- * local parts, domain literals, folding (CRLF or LF before a blank), 8-bit
- * display names, empty list members, and mailboxes that follow one another
- * without a comma where that is beyond doubt. Text before <a@b> is its display
- * name, even where it looks like an address. A line end that is no folding is
- * refused, also at the very end of the text: a header field comes without its.
- * out->bare[i] tells which were completed.
+ * be, comments, display names, routes and groups dropped, a bare name (one
+ * word, or one string in quotes) completed with "@domain". Understood: groups,
+ * nested comments, quoted pairs, quoted local parts, domain literals, folding
+ * (CRLF or LF before a blank), 8-bit display names, empty list members, and
+ * mailboxes that follow one another without a comma where that is beyond doubt.
+ * Text before <a@b> is its display name, even where it looks like an address. A
+ * line end that is no folding is refused, also at the very end of the text: a
+ * header field comes without its. out->bare[i] tells which were completed.
  * domain NULL or "": bare names are refused. An empty list is fine. Returns 0;
  * or -1 with res->exit 65 (bad address: named in the text; OUT_PERM,
  * CAUSE_RCPT and with an enhanced status) or 71 (no

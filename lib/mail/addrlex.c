@@ -337,8 +337,7 @@ bad_domain(const struct addrpart *host)
 bool
 addrlex_is_name(const struct addrpart *local)
 {
-	return !local->loose && !local->literal &&
-	    (!local->quoted || is_dot_atom(local->text, local->len));
+	return !local->loose && !local->literal && local->len > 0;
 }
 
 /* An internationalised domain becomes A-labels, which every peer takes. */

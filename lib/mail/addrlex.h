@@ -59,8 +59,8 @@ int addrlex_next(struct addrlex *lx);
 void addrlex_part(struct addrlex *lx, struct addrpart *part);
 
 /*
- * addrlex_is_name(local): is it one word that can be an address but for the
- * domain?
+ * addrlex_is_name(local): is it one word, in quotes or not, that can be an
+ * address but for the domain?
  */
 bool addrlex_is_name(const struct addrpart *local);
 

@@ -320,6 +320,7 @@ class Configuration(Case):
                          self.path("Maildir"), top="aliases %s\n" % aliases)
         both = ["alice@example.com", "bob@example.net"]
         for who, where in (("root", both), ("postmaster", both),
+                           ('"mail admin"', both),
                            ('"mail admin"@client.test', both),
                            ("oncall", ["carol@example.net"]),
                            ("dave", ["alerts@example.com"]),

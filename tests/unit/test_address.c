@@ -248,6 +248,13 @@ test_bare_names_are_completed(void **state)
 		{ T("<root>"), "root@d.test|" },
 		{ T("John <root>"), "root@d.test|" },
 		{ T("\"root\""), "root@d.test|" },
+		{ T("\"mail admin\""), "\"mail admin\"@d.test|" },
+		{ T("<\"mail admin\">, \"a\\\"b\" (x)"),
+		    "\"mail admin\"@d.test|\"a\\\"b\"@d.test|" },
+		{ T("Bob <\"mail admin\">"), "\"mail admin\"@d.test|" },
+		{ T("\"a@b\""), "\"a@b\"@d.test|" },
+		{ T("john.\"q public\""), "\"john.q public\"@d.test|" },
+		{ T("\"mail\r\n admin\""), "\"mail admin\"@d.test|" },
 		{ T("john.doe"), "john.doe@d.test|" },
 		{ T("(x)root(y)"), "root@d.test|" },
 		{ T("staff: root, admin;"), "root@d.test|admin@d.test|" },
@@ -595,8 +602,16 @@ test_doubtful_lists_are_refused(void **state)
 	static const struct bad_case cases[] = {
 		{ T("John Smith"), "bad address \"John Smith\": "
 		    "a name without an address" },
-		{ T("\"John Smith\""), "bad address \"\"John Smith\"\": "
+		{ T("\"\""), "bad address \"\"\"\": "
 		    "a name without an address" },
+		{ T("<\"\">"), "bad address \"\"\"\": "
+		    "a name without an address" },
+		{ T("\"John\" . \"Q. Smith\""), "bad address \"\"John\" . "
+		    "\"Q. Smith\"\": a name without an address" },
+		{ T("\"John\" \"Smith\""), "bad address \"\"John\" "
+		    "\"Smith\"\": a name without an address" },
+		{ T("\"a<b\""), "bad address \"\"a<b\"\": "
+		    "'<' or '>' inside" },
 		{ T("Mr. Smith"), "bad address \"Mr. Smith\": "
 		    "a name without an address" },
 		{ T("<Mr. Smith>"), "bad address \"Mr. Smith\": "
@@ -954,6 +969,9 @@ test_bare_names_in_a_text_are_completed(void **state)
 	check_completed("<@r:root>", 1, "<@r:root@d.test>");
 	check_completed("J\xf6rg <root>, \xc3\xb6@b", 1,
 	    "J\xf6rg <root@d.test>, \xc3\xb6@b");
+	check_completed(" \"mail admin\" (x), <\"b c\">\r\n", 2,
+	    " \"mail admin\"@d.test (x), <\"b c\"@d.test>\r\n");
+	check_completed("\"\"", -1, NULL);
 	check_completed("", 0, "");
 	check_completed("a@b\r\n", 0, "a@b\r\n");
 	check_completed("x@y <a@b>", 0, "x@y <a@b>");
