@@ -15,8 +15,8 @@ enum { BLOCK = 2048 };
 enum { END = -1, FAIL = -2 };
 
 /*
- * An entry is a line with those that continue it. Any number of readers share
- * a descriptor.
+ * An entry is a line with those that continue it, in a file where lines do. Any
+ * number of readers share a descriptor.
  */
 struct reader {
 	const char *file;
@@ -25,6 +25,7 @@ struct reader {
 	off_t pos, base;	/* base: of the block in the file */
 	size_t have;
 	bool last;		/* the file ends with the block */
+	bool folds;		/* a blank at its start continues a line */
 	unsigned line, where;	/* where: the line on which text begins */
 	bool blank;		/* the last character, or a line's first */
 	char block[BLOCK];
@@ -89,9 +90,11 @@ byte_at(struct reader *r, off_t pos)
 
 /* At the start of a file, behind a byte order mark if there is one. */
 static void
-start(struct reader *r, const char *file, int fd, struct result *res)
+start(struct reader *r, const char *file, int fd, bool folds,
+    struct result *res)
 {
 	r->file = file;
+	r->folds = folds;
 	r->fd = fd;
 	r->res = res;
 	r->err = 0;
@@ -172,7 +175,7 @@ next(struct reader *r, bool plain)
 	if (c != '\n')
 		return c;
 	r->line++;
-	return skip_empty(r) ? ' ' : END;
+	return skip_empty(r) && r->folds ? ' ' : END;
 }
 
 /* Quotes and (comments), inside which nothing else has its meaning. */
@@ -380,7 +383,6 @@ enter(struct expansion *x, const char *name, const struct step *from)
 static int take_list(struct expansion *x, struct reader *r, const char *name,
     const struct step *from);
 
-/* A recipient, or a target of `from`. */
 /* Only an alias that a person wrote can be a loop; a catch-all just ends. */
 static bool
 is_back_by_default(const struct step *s, const char *name)
@@ -395,6 +397,7 @@ is_back_by_default(const struct step *s, const char *name)
 	return false;
 }
 
+/* A recipient, or a target of `from`. */
 static int
 expand(struct expansion *x, const char *addr, bool bare,
     const struct step *from)
@@ -413,7 +416,7 @@ expand(struct expansion *x, const char *addr, bool bare,
 	addrlex_next(&lx);
 	addrlex_part(&lx, &local);
 	local.text[local.len] = '\0';
-	start(&r, x->a->file, x->a->fd, x->res);
+	start(&r, x->a->file, x->a->fd, true, x->res);
 	found = find(&r, &name, bare);
 	if (found < 0)
 		return -1;
@@ -464,7 +467,7 @@ include(struct expansion *x, struct reader *r, const char *path,
 	if (fd < 0)
 		return result_fail(x->res, x->res->exit, "%.200s:%u: %s",
 		    r->file, r->where, x->res->text);
-	start(&in, path, fd, x->res);
+	start(&in, path, fd, false, x->res);
 	skip_empty(&in);
 	do
 		rc = take_list(x, &in, s->name, s);

@@ -12,7 +12,9 @@
  * Looked up are bare names and those at `hostname`; those at `domain` too, but
  * `default` never catches them. So are targets in their turn, unless a \ stands
  * before them; a target that is the very name it stands for is final, as is one
- * from which `default` leads back. Any other way back is a loop, and an error. In a file that is included every line is a list of targets.
+ * from which `default` leads back. Any other way back is a loop, and an error.
+ * In a file that is included every line is a list of targets, and none continues
+ * another.
  * Commands (|...) and files (/...) are refused when mail is to go there; what a
  * message has no need of is not judged.
  */

@@ -752,7 +752,7 @@ static void
 test_files_can_be_included(void **state)
 {
 	static const char list[] = "# the list\n\n  a@x\r\nBob <b@x>, c@x # c\n"
-	    "bin,\n  \"D, E\"\n  <d@x>\n\\www\nops";
+	    "bin,\n  \"D, E\" <d@x>\n\\www\nops";
 	static const struct alias_case cases[] = {
 		{ "ops: :include:$/list\n", "ops",
 		    "a@x|b@x|c@x|bin@d.test|d@x|www@d.test|ops@d.test|" },
@@ -763,11 +763,43 @@ test_files_can_be_included(void **state)
 		{ "default: :include:$/list\nops: o@x\n", "any",
 		    "a@x|b@x|c@x|bin@d.test|d@x|www@d.test|o@x|" },
 		{ "a: ops\nops: b\nb: :include:$/list\n", "a",
-		    "78 $/list:9: 'ops -> b -> ops' is a loop" },
+		    "78 $/list:8: 'ops -> b -> ops' is a loop" },
 	};
 
 	write_file("list", list, sizeof list - 1);
 	CHECK_ALL(*state, cases);
+}
+
+/* As for Postfix and sendmail: no line of such a file continues another. */
+static void
+test_every_line_of_an_included_file_stands_alone(void **state)
+{
+	static const struct { const char *list, *want; } cases[] = {
+		{ "a@x\n b@x\n\tc@x", "a@x|b@x|c@x|" },
+		{ "a@x\r\n  b\r\n", "a@x|b@d.test|" },
+		{ "a\n b\n", "a@d.test|b@d.test|" },
+		{ "a@x,\n\n # c\n  b@x # d\n  , c@x\n", "a@x|b@x|c@x|" },
+		{ "a@x, b\n c\nd", "a@x|b@d.test|c@d.test|d@d.test|" },
+		{ "  a@x\n", "a@x|" },
+		{ "a@x\n  ", "a@x|" },
+		{ "Alice\n  <a@x>\n", "Alice@d.test|a@x|" },
+		{ "a@x\n  \"B, C\n  D\" <b@x>\n", "78 $/list:2: bad "
+		    "address \"\"B, C\": a quote is not closed" },
+		{ "a@x\n  (b\n  c) d@x\n", "78 $/list:2: bad "
+		    "address \"(b\": a comment is not closed" },
+		{ "a@x\n  b@x\n  |cat\n", "78 $/list:3: '|cat' " NO_MAIL },
+	};
+	size_t i;
+
+	write_text(*state, "aliases", "ops:\n :include:$/list\n");
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		write_text(*state, "list", cases[i].list);
+		check(*state, "ops", cases[i].want);
+	}
+	/* Those of the file that includes it still do. */
+	write_text(*state, "aliases", "ops: :include:$/list,\n  z@x\n");
+	write_text(*state, "list", "a@x\n b@x");
+	check(*state, "ops", "a@x|b@x|z@x|");
 }
 
 static void
@@ -949,6 +981,7 @@ main(void)
 		TEST(test_ten_thousand_lines_and_many_recipients),
 		TEST(test_lines_across_the_edge_of_a_block),
 		TEST(test_files_can_be_included),
+		TEST(test_every_line_of_an_included_file_stands_alone),
 		TEST(test_included_files_can_include),
 		TEST(test_included_files_that_are_refused),
 		TEST(test_includes_that_cannot_be_read),
