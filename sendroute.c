@@ -26,6 +26,8 @@
 #define VERSION "0"
 #endif
 
+extern char **environ;
+
 static const char default_config[] = "/etc/sendroute.conf";
 
 /* Everything that one run of the program stands on. */
@@ -33,6 +35,7 @@ struct program {
 	struct options options;
 	struct config config;
 	struct log log;
+	struct aliases aliases;
 	struct message message;
 	char *login;			/* of the caller */
 	bool set_id;			/* started with set-id privilege */
@@ -78,10 +81,10 @@ hold_standard_files(void)
 
 /* The caller's name, on the heap; NULL: no memory. */
 static char *
-caller_name(bool set_id)
+caller_name(void)
 {
 	char *name = login_name(getuid());
-	const char *given = set_id ? NULL : environment("LOGNAME");
+	const char *given = environment("LOGNAME");
 	char number[32];
 
 	if (name)
@@ -149,17 +152,24 @@ static int
 load_config(struct program *p, struct result *res)
 {
 	const char *file = p->options.config;
+	struct result unused;
 
 	if (file && p->set_id && drop_privilege(res) < 0)
 		return -1;
-	if (file == NULL && !p->set_id)
+	if (file == NULL)
 		file = environment("SENDROUTE_CONF");
 	if (config_load(&p->config, file ? file : default_config, res) < 0)
 		return -1;
 	log_open(&p->log, p->config.log_target, p->config.log_file);
 	config_open_secrets(&p->config, &p->log);
-	/* Lists, aliases and what they include are read as the caller may. */
-	return p->set_id ? drop_privilege(res) : 0;
+	aliases_init(&p->aliases, &p->config);
+	if (!p->set_id)
+		return 0;
+	/* Whether it could be had matters only to mail that needs it. */
+	if (p->config.aliases)
+		aliases_open(&p->aliases, &unused);
+	/* Lists, and what aliases include, are read as the caller may. */
+	return drop_privilege(res);
 }
 
 /* --- one message --- */
@@ -193,7 +203,7 @@ join_rcpts(struct program *p, struct addr_list *rcpts, struct addr_list *more,
 {
 	if (addr_list_join(rcpts, more) < 0)
 		return result_fail(res, EXIT_OS, "out of memory");
-	if (aliases_apply(&p->config, rcpts, res) < 0)
+	if (aliases_apply(&p->aliases, rcpts, res) < 0)
 		return -1;
 	if (message_take_rcpts(&p->message, rcpts) < 0)
 		return result_fail(res, EXIT_OS, "out of memory");
@@ -241,7 +251,7 @@ read_message(struct program *p, const char *from, struct addr_list *rcpts,
 		},
 		.dot = dot_meaning(o),
 		.max_size = p->config.max_size,
-		.tmpdir = p->set_id ? NULL : environment("TMPDIR")
+		.tmpdir = environment("TMPDIR")
 	};
 
 	m->born = in.header.now;
@@ -303,8 +313,9 @@ smtp_mode(struct program *p)
 {
 	struct delivery d = { &p->config, &p->log, environment_of(p) };
 	struct smtpd s = { .delivery = &d, .deliver = deliver,
+		.aliases = &p->aliases,
 		.full_name = p->options.full_name,
-		.tmpdir = p->set_id ? NULL : environment("TMPDIR"),
+		.tmpdir = environment("TMPDIR"),
 		.in = STDIN_FILENO, .out = stdout, .patience = SMTPD_PATIENCE };
 	struct result res = { 0 };
 	char *sender = NULL;
@@ -405,11 +416,12 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 	if (mailq && p->options.mode == MODE_DELIVER)
 		p->options.mode = MODE_LIST;
 	p->log.trace = p->options.verbose && !p->set_id;
-	p->login = caller_name(p->set_id);
+	p->login = caller_name();
 	if (p->login == NULL)
 		return EXIT_OS;
 	status = run_mode(p);
 	message_free(&p->message);
+	aliases_close(&p->aliases);
 	config_free(&p->config);
 	log_close(&p->log);
 	free(p->login);
@@ -431,14 +443,19 @@ qmail_main(void)
 int
 main(int argc, char **argv)
 {
+	char path[] = "PATH=/usr/bin:/bin", *safe[] = { path, NULL };
 	struct program program = {
 		.message.spool.fd = -1,
+		.aliases.fd = -1,
 		.log = { .target = LOG_TO_NONE, .fd = -1 }
 	};
 	const char *name = argc > 0 ? strrchr(argv[0], '/') : "/sendroute";
 
 	name = name ? name + 1 : argv[0];
 	program.set_id = getuid() != geteuid() || getgid() != getegid();
+	/* The caller's counts for nothing then, nor with commands that we run. */
+	if (program.set_id)
+		environ = safe;
 	hold_standard_files();
 	/* Both are errors of a write then, with a line that says so. */
 	signal(SIGPIPE, SIG_IGN);

@@ -33,8 +33,9 @@ void secret_open(struct secret *s, const char *what, struct log *log);
 
 /*
  * secret_get(s, what, res): the secret's value, running `command` now when
- * there is one (first line of its output; 60 s at most). Returns a heap string
- * that the caller wipes and frees with str_wipe_free; or NULL with res filled
+ * there is one (first line of its output; 60 s at most). It inherits `environ`,
+ * which must hold nothing that is not to be trusted. Returns a heap string that
+ * the caller wipes and frees with str_wipe_free; or NULL with res filled
  * (OUT_TEMP, CAUSE_OPERATOR). `what` names it in the text.
  */
 char *secret_get(const struct secret *s, const char *what, struct result *res);

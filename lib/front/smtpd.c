@@ -10,7 +10,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/front/smtpd_parse.h"
-#include "lib/mail/aliases.h"
 #include "lib/mail/intake.h"
 
 enum {
@@ -375,7 +374,7 @@ settle_rcpts(struct session *s, struct result *res)
 	if (rc < 0)
 		result_fail(res, EXIT_OS, "out of memory");
 	else
-		rc = aliases_apply(s->config, &final, res);
+		rc = aliases_apply(s->d->aliases, &final, res);
 	if (rc == 0 && message_take_rcpts(&s->m, &final) < 0)
 		rc = result_fail(res, EXIT_OS, "out of memory");
 	for (i = 0; rc == 0 && i < s->m.env.nrcpts; i++)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "lib/front/deliver.h"
+#include "lib/mail/aliases.h"
 
 /* How long a client may take for one command or block of data (4.5.3.2.7). */
 enum { SMTPD_PATIENCE = 300 * 1000 };
@@ -15,6 +16,7 @@ enum { SMTPD_PATIENCE = 300 * 1000 };
 struct smtpd {
 	const struct delivery *delivery;
 	void (*deliver)(const struct delivery *d, struct message *m);
+	struct aliases *aliases;
 	const char *sender;	/* of a From to add, when MAIL gives none */
 	const char *full_name;	/* of a From to add, or NULL */
 	const char *tmpdir;	/* or NULL */

@@ -520,6 +520,13 @@ take_list(struct expansion *x, struct reader *r, const char *name,
 	return 0;
 }
 
+void
+aliases_init(struct aliases *a, const struct config *c)
+{
+	*a = (struct aliases){ .file = c->aliases, .hostname = c->hostname,
+		.domain = c->domain, .fd = -1 };
+}
+
 int
 aliases_open(struct aliases *a, struct result *res)
 {
@@ -560,18 +567,17 @@ aliases_expand(struct aliases *a, struct addr_list *rcpts, struct result *res)
 }
 
 int
-aliases_apply(const struct config *c, struct addr_list *rcpts,
-    struct result *res)
+aliases_apply(struct aliases *a, struct addr_list *rcpts, struct result *res)
 {
-	struct aliases a = { .file = c->aliases, .hostname = c->hostname,
-		.domain = c->domain, .fd = -1 };
+	bool keep_open = a->fd >= 0;
 	int rc;
 
-	if (c->aliases == NULL)
+	if (a->file == NULL)
 		return 0;
-	rc = aliases_expand(&a, rcpts, res);
+	rc = aliases_expand(a, rcpts, res);
 	if (rc < 0)
-		result_fail(res, res->exit, "%s: %s", rcpts->v[a.at], res->text);
-	aliases_close(&a);
+		result_fail(res, res->exit, "%s: %s", rcpts->v[a->at], res->text);
+	if (!keep_open)
+		aliases_close(a);
 	return rc;
 }

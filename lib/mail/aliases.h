@@ -32,11 +32,14 @@ enum {
 };
 
 struct aliases {
-	const char *file;		/* as errors name it */
+	const char *file;		/* as errors name it; NULL: there is none */
 	const char *hostname, *domain;
 	int fd;				/* open for reading, or -1: not yet */
 	size_t at;			/* the recipient it failed for */
 };
+
+/* aliases_init(a, c): the file of the configuration, which must live on. */
+void aliases_init(struct aliases *a, const struct config *c);
 
 /*
  * aliases_open(a, res): open a->file, for a process that drops privilege before
@@ -61,11 +64,11 @@ int aliases_expand(struct aliases *a, struct addr_list *rcpts,
     struct result *res);
 
 /*
- * aliases_apply(c, rcpts, res): aliases_expand with the file of the
- * configuration, the recipient named when it fails; without `aliases` nothing
- * happens.
+ * aliases_apply(a, rcpts, res): the same for whoever has one message after the
+ * other: the recipient is named when it fails, a file that was opened here is
+ * closed again, and without a file nothing happens.
  */
-int aliases_apply(const struct config *c, struct addr_list *rcpts,
+int aliases_apply(struct aliases *a, struct addr_list *rcpts,
     struct result *res);
 
 #endif

@@ -318,6 +318,7 @@ struct talk {
 	struct smtpd d;
 	struct config config;
 	struct log log;
+	struct aliases aliases;
 	const struct fate *fates;	/* of the recipients; NULL: all sent */
 	size_t chunk;			/* bytes a read gets; 0: as many as fit */
 	bool hold;			/* the client does not close its side */
@@ -381,6 +382,8 @@ begin(struct talk *t)
 	t->delivery.config = &t->config;
 	t->delivery.log = &t->log;
 	t->d.delivery = &t->delivery;
+	aliases_init(&t->aliases, &t->config);
+	t->d.aliases = &t->aliases;
 	t->d.deliver = deliver_stub;
 	t->d.sender = "me@h.example";
 	t->d.in = -1;
