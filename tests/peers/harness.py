@@ -109,10 +109,10 @@ _copies = {}
 
 def run(args, stdin=b"", env=None, conf=None, timeout=TIMEOUT, name=None,
         cwd=None, user=None, program=None):
-    """Run the program.  `name`: the argv[0] it sees; `user`: run as that one."""
-    program = program or SENDROUTE
-    if user is not None:
-        program = for_others(program)
+    """Run the program.  `name`: the argv[0] it sees; `user`: run as that one;
+    `program`: a copy, with its mode, that the user can reach."""
+    if program is None:
+        program = SENDROUTE if user is None else for_others(SENDROUTE)
     environ = clean_environment(**(env or {}))
     if conf is not None:
         environ["SENDROUTE_CONF"] = conf
