@@ -2,7 +2,9 @@
 #
 #   make              build ./sendroute, one static program (fetches BearSSL and
 #                     cJSON as source packages once; offline afterwards)
-#   make install      DESTDIR=, PREFIX=/usr/local, SYSCONFDIR=/etc; also: uninstall
+#   make install      DESTDIR=, PREFIX=/usr/local, SYSCONFDIR=/etc, SETGID=group:
+#                     let every user queue mail, in SPOOLDIR=/var/spool/sendroute;
+#                     also: uninstall
 #   make check        all tests but the slow ones;  T=WORD: those with WORD in
 #                     their name;  make check-all: every one, and the layers
 #   make demo         three messages shown on their way, all on this machine
@@ -281,6 +283,7 @@ layers:
 
 # --- Installation ----------------------------------------------------------
 
+SPOOLDIR = /var/spool/sendroute
 SBIN = $(DESTDIR)$(PREFIX)/sbin
 BIN = $(DESTDIR)$(PREFIX)/bin
 DOC = $(DESTDIR)$(PREFIX)/share/doc/sendroute
@@ -288,16 +291,29 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 CONF = $(DESTDIR)$(SYSCONFDIR)/sendroute.conf
 MAN5 = $(wildcard man/*.5)
 MAN8 = $(wildcard man/*.8)
+# Units, init scripts and a line for cron; who wants one copies it.
+RUNS = $(patsubst dist/%,%,$(wildcard dist/systemd/* dist/cron.d/* \
+	dist/openrc/* dist/procd/*))
+# Only root can give a file to a group, and a program that is set-group-ID to
+# the builder's own group would lend that.
+ROOT = $(filter 0,$(shell id -u))
+MODE = $(if $(and $(SETGID),$(ROOT)),-o root -g '$(SETGID)' -m 2755,-m 0755)
 
 # A configuration that is there is the administrator's and stays.
 install: sendroute
+	@dist/make-queue -n '$(SETGID)'
 	install -d $(SBIN) $(BIN) $(DOC) $(DESTDIR)$(SYSCONFDIR)
-	install -m 0755 sendroute $(SBIN)/sendroute
+	install $(MODE) sendroute $(SBIN)/sendroute
 	ln -sf sendroute $(SBIN)/sendmail
 	ln -sf ../sbin/sendroute $(BIN)/mailq
 	ln -sf ../sbin/sendroute $(BIN)/newaliases
 	install -m 0644 dist/sendroute.conf $(wildcard README* LICENSE) $(DOC)
 	test -e $(CONF) || install -m 0644 dist/sendroute.conf $(CONF)
+	install -d $(addprefix $(DOC)/,$(sort $(dir $(RUNS))))
+	for f in $(RUNS); do \
+	    sed 's,/usr/local/,$(PREFIX)/,g; s,/var/spool/sendroute,$(SPOOLDIR),g' \
+	    "dist/$$f" >"$(DOC)/$$f" && chmod 0644 "$(DOC)/$$f" || exit; \
+	done
 ifneq ($(MAN5),)
 	install -d $(MAN)/man5
 	install -m 0644 $(MAN5) $(MAN)/man5
@@ -306,11 +322,15 @@ ifneq ($(MAN8),)
 	install -d $(MAN)/man8
 	install -m 0644 $(MAN8) $(MAN)/man8
 endif
+	dist/make-queue $(DESTDIR)$(SPOOLDIR) '$(SETGID)'
 
+# There may be mail in the queue.
 uninstall:
 	rm -f $(SBIN)/sendroute $(SBIN)/sendmail $(BIN)/mailq $(BIN)/newaliases
 	rm -f $(MAN5:man/%=$(MAN)/man5/%) $(MAN8:man/%=$(MAN)/man8/%)
 	rm -rf $(DOC)
+	@test ! -d $(DESTDIR)$(SPOOLDIR) || \
+	    echo "the queue stays: $(DESTDIR)$(SPOOLDIR)"
 
 clean:
 	rm -rf sendroute build/obj build/san build/unit build/dep build/flags \
