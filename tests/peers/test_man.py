@@ -151,11 +151,11 @@ class Command(Case):
             if done.exit == 64 and "takes no value" in done.err:
                 done = self.answer("-" + flag)
             self.assertNotEqual(done.exit, 0, str(done))
-            self.assertRegex(done.err, "not built|no mail queue", str(done))
+            self.assertRegex(done.err, "not built", str(done))
 
     def test_what_it_does_not_call_so_is_built(self):
         later = flags(self.page.lines("OPTIONS", self.LATER))
-        modes = ["-bs", "-bp", "-bv", "-bi", "-I", "-bm"]
+        modes = ["-bs", "-bp", "-bv", "-bi", "-I", "-bm", "-q", "-qf"]
         for option in modes + ["--" + w for w in self.words()]:
             if option[1:] in later:
                 continue
@@ -257,6 +257,8 @@ class Configuration(Case):
         def file(match):
             path = self.dir + match.group(0)
             os.makedirs(os.path.dirname(path), exist_ok=True)
+            if match.group(0) == "/var/spool/sendroute":
+                os.makedirs(path, exist_ok=True)
             if not os.path.exists(path):
                 self.write(path, self.content.get(match.group(0), "secret\n"),
                            0o600)
