@@ -33,6 +33,7 @@ struct session {
 	 * with a NUL: both share its fate when duplicates are dropped.
 	 */
 	struct addr_list rcpts;
+	size_t targets;			/* of their aliases */
 	enum smtpd_data state;		/* of DATA */
 	size_t at, end;			/* of what is in block */
 	char block[BLOCK];
@@ -179,6 +180,7 @@ forget(struct session *s)
 	addr_list_free(&s->rcpts);
 	memset(&s->m, 0, sizeof s->m);
 	s->m.spool.fd = -1;
+	s->targets = 0;
 }
 
 static void
@@ -286,11 +288,59 @@ mail(struct session *s, char *arg)
 	reply(s, "250 2.1.0 ok");
 }
 
+/* Reply code and enhanced code of what failed before anything was sent. */
+static const char *
+codes_of(const struct result *res)
+{
+	switch (res->exit) {
+	case EXIT_DATA:
+		return strcmp(res->enhanced, "5.3.4") == 0 ? "552 5.3.4" :
+		    "554 5.6.0";
+	case EXIT_CONFIGURATION:
+	case EXIT_NOPERM:
+		return "451 4.3.5";
+	default:
+		return "451 4.3.0";
+	}
+}
+
+/*
+ * Can the mail of a recipient go where his alias leads? An alias that is broken
+ * must be no matter to the other recipients. What comes of it is not kept, lest
+ * a thousand lists fill the memory: the end of DATA expands them again.
+ */
+static bool
+try_alias(struct session *s, const char *to, bool bare)
+{
+	struct aliases *a = s->d->aliases;
+	struct addr_list one = { 0 };
+	struct result res;
+	int rc = addr_list_add(&one, to, strlen(to));
+
+	if (rc < 0)
+		result_fail(&res, EXIT_OS, "out of memory");
+	else {
+		one.bare[0] = bare;
+		rc = aliases_apply(a, &one, &res);
+	}
+	addr_list_free(&one);
+	if (rc < 0) {
+		note(s, res.text);
+		reply(s, "%s %s", codes_of(&res), res.text);
+	} else if (s->targets + a->targets > ALIASES_TARGETS_MAX) {
+		reply(s, "452 4.5.3 too many recipients");
+		rc = -1;
+	}
+	return rc == 0;
+}
+
 static void
 rcpt(struct session *s, char *arg)
 {
 	struct smtpd_params params;
 	struct buf b = { 0 };
+	const char *quote;
+	bool bare;
 	char *to;
 
 	if (s->m.env.from == NULL) {
@@ -304,15 +354,21 @@ rcpt(struct session *s, char *arg)
 	to = parse_envelope(s, arg, true, &params);
 	if (to == NULL)
 		return;
+	/* The line ends behind the path by now, which has no comments. */
+	quote = strrchr(arg, '"');
+	bare = strchr(quote ? quote : arg, '@') == NULL;
+	if (!try_alias(s, to, bare))
+		goto free_all;
 	buf_addf(&b, "%s%c%s%c%s", to, '\0', params.notify ? params.notify : "",
 	    '\0', params.orcpt ? params.orcpt : "");
 	if (b.failed || addr_list_add(&s->rcpts, b.p, b.len) < 0)
 		reply(s, "451 4.3.0 out of memory");
 	else {
-		/* In the line, which ends behind the path by now. */
-		s->rcpts.bare[s->rcpts.n - 1] = strchr(arg, '@') == NULL;
+		s->rcpts.bare[s->rcpts.n - 1] = bare;
+		s->targets += s->d->aliases->targets;
 		reply(s, "250 2.1.5 ok");
 	}
+free_all:
 	buf_free(&b);
 	free(to);
 }
@@ -437,23 +493,25 @@ take_message(struct session *s, struct result *res)
 	return settle_rcpts(s, res);
 }
 
-/* A message that cannot be taken, of which more may be to come. */
+/*
+ * A message that cannot be taken, of which more may be to come. Nobody gets it,
+ * and each of them is named.
+ */
 static void
 refuse(struct session *s, const struct result *res)
 {
+	const char *codes = codes_of(res);
 	char rest[1024];
-	const char *code = "451 4.3.0";
+	size_t i;
 
 	note(s, s->over ? "-bs: the input ended inside a message, which is "
 	    "discarded" : res->text);
 	while (!s->over && data_source(s, rest, sizeof rest) > 0)
 		continue;
-	if (s->over)
-		return;
-	if (res->exit == EXIT_DATA)
-		code = strcmp(res->enhanced, "5.3.4") == 0 ? "552 5.3.4" :
-		    "554 5.6.0";
-	reply(s, "%s %s", code, res->text);
+	for (i = 0; !s->over && i < s->rcpts.n; i++)
+		reply(s, "%.3s%c%s %s: %s: %s", codes,
+		    i + 1 < s->rcpts.n ? '-' : ' ', codes + 4, s->rcpts.v[i],
+		    *codes == '4' ? "deferred" : "failed", res->text);
 }
 
 /*

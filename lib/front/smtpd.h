@@ -27,7 +27,8 @@ struct smtpd {
 
 /*
  * smtpd_run(d): the whole session. Each message is read to its end, handed to
- * d->deliver, and answered by what became of its recipients. Returns the exit
+ * d->deliver, and answered by what became of its recipients; a recipient whose
+ * alias is broken is refused before that, by itself. Returns the exit
  * status: 0 after QUIT or the end of input, 74 when a side cannot be read or
  * written, 75 when the client was silent for too long.
  */

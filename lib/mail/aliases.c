@@ -43,7 +43,6 @@ struct step {
 struct expansion {
 	struct aliases *a;
 	struct addr_list out, done;	/* done: names of aliases */
-	size_t targets;
 	struct result *res;
 };
 
@@ -441,7 +440,7 @@ take_addresses(struct expansion *x, struct reader *r, const struct step *s)
 		result_fail(x->res, EXIT_CONFIGURATION, "%.200s:%u: %s",
 		    r->file, r->where, x->res->text);
 	for (i = 0; rc == 0 && i < l.n; i++) {
-		if (++x->targets > ALIASES_TARGETS_MAX)
+		if (++x->a->targets > ALIASES_TARGETS_MAX)
 			rc = fail(r, l.v[i], "is one target too many: there "
 			    "may be 1000");
 		else
@@ -504,7 +503,7 @@ take_list(struct expansion *x, struct reader *r, const char *name,
     const struct step *from)
 {
 	struct step s = { from, name, r, from ? from->depth + 1 : 1 };
-	size_t before = x->targets;
+	size_t before = x->a->targets;
 	int c;
 
 	if (s.depth > ALIASES_DEPTH_MAX)
@@ -515,7 +514,7 @@ take_list(struct expansion *x, struct reader *r, const char *name,
 			return -1;
 	} while (c != END);
 	/* A file that is included may be empty, an alias may not. */
-	if (x->targets == before && (from == NULL || from->name != name))
+	if (x->a->targets == before && (from == NULL || from->name != name))
 		return fail(r, name, "has no target");
 	return 0;
 }
@@ -550,6 +549,7 @@ aliases_expand(struct aliases *a, struct addr_list *rcpts, struct result *res)
 	struct expansion x = { .a = a, .res = res };
 	int rc = 0;
 
+	a->targets = 0;
 	for (a->at = 0; a->at < rcpts->n; a->at++) {
 		rc = expand(&x, rcpts->v[a->at], rcpts->bare[a->at], NULL);
 		if (rc < 0)

@@ -36,6 +36,7 @@ struct aliases {
 	const char *hostname, *domain;
 	int fd;				/* open for reading, or -1: not yet */
 	size_t at;			/* the recipient it failed for */
+	size_t targets;			/* met in the last expansion */
 };
 
 /* aliases_init(a, c): the file of the configuration, which must live on. */

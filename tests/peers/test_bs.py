@@ -134,19 +134,6 @@ class Dialogue(Bs):
         self.assertEqual(client.end(), (0, b"", b""))
         self.assertEqual(self.relay.sessions, [])
 
-    def test_an_alias_that_cannot_be_names_the_recipient(self):
-        aliases = self.write("aliases", "root: |cat\n")
-        client = self.client(conf=self.conf(
-            self.relay.route(), top="aliases %s\n" % aliases))
-        client.say(HELLO)
-        client.say(FROM)
-        client.say(b"RCPT TO:<root>\r\n")
-        client.say(b"DATA\r\n")
-        code, lines = client.say(stuffed(WHOLE + b"hi\r\n"))
-        self.assertEqual(code, "451")
-        self.assertIn("root@", lines[0])
-        self.assertEqual(self.relay.messages, [])
-
     def test_dry_run_is_refused(self):
         """It must send nothing, and the client would be told that it did."""
         done = run(["-bs", "--dry-run"], b"EHLO x\r\nQUIT\r\n",
@@ -462,6 +449,84 @@ class Outcomes(Bs):
         self.assertEqual(
             self.whole(BEFORE + b"X: y\r\n" * 60000 + b".\r\nNOOP\r\n"),
             [220, 250, 250, 250, 354, 554, 250])
+
+
+class Aliases(Bs):
+    """No recipient loses mail by the alias of another."""
+
+    file = "root: |cat\nops: carol@example.net, dave@example.net\nweb: ops\n"
+
+    def setUp(self):
+        super().setUp()
+        self.aliases = self.write("aliases", self.file)
+        self.good = self.conf(self.relay.route(),
+                              top="aliases %s\n" % self.aliases)
+
+    def start_with(self, *rcpts):
+        """A session in which they were named, and what was said to each."""
+        client = self.client()
+        client.say(HELLO)
+        client.say(FROM)
+        return client, [client.say(b"RCPT TO:<%s>\r\n" % rcpt.encode())
+                        for rcpt in rcpts]
+
+    def test_one_that_fails_is_refused_and_the_others_get_it(self):
+        client, answers = self.start_with("bob@example.net", "root", "ops")
+        self.assertEqual([code for code, _ in answers], ["250", "451", "250"])
+        self.assertRegex(answers[1][1][0],
+                         r"^4\.3\.5 root@client\.test: .*aliases:1: '\|cat' is ")
+        client.say(b"DATA\r\n")
+        self.assertEqual(client.say(WHOLE + b".\r\n")[0], "250")
+        message = self.relay.only()
+        self.assertEqual(message.rcpt_to, [
+            "bob@example.net", "carol@example.net", "dave@example.net"])
+        self.same_bytes(message.content, WHOLE)
+        self.assertEqual(client.end(), (0, b"", b""))
+        self.assertIn("aliases:1:", self.log_lines()[0])
+
+    def test_the_only_one(self):
+        client, answers = self.start_with("root@client.test")
+        self.assertEqual(answers[0][0], "451")
+        self.assertEqual(client.say(b"DATA\r\n")[0], "503")
+        self.write("aliases", "root: carol@example.net\n")
+        self.assertEqual(client.say(b"RCPT TO:<root>\r\n")[0], "250")
+        client.say(b"DATA\r\n")
+        self.assertEqual(client.say(WHOLE + b".\r\n")[0], "250")
+        self.assertEqual(self.relay.only().rcpt_to, ["carol@example.net"])
+        client.end()
+
+    def test_a_file_that_breaks_in_the_middle_names_all_of_them(self):
+        client, answers = self.start_with("bob@example.net", "ops", "eve@x.test")
+        self.assertEqual([code for code, _ in answers], 3 * ["250"])
+        client.say(b"DATA\r\n")
+        client.process.stdin.write(WHOLE + b"half\r\n")
+        self.write("aliases", "ops: /dev/null\n")
+        code, lines = client.say(b"more\r\n.\r\n")
+        self.assertEqual((code, len(lines)), ("451", 3))
+        for line, who in zip(lines, ("bob@example.net", "ops@client.test",
+                                     "eve@x.test")):
+            self.assertRegex(line, r"^4\.3\.5 %s: deferred: ops@client\.test: "
+                             ".*aliases:1: " % re.escape(who))
+        self.assertEqual(self.relay.sessions, [])
+        # Once it is mended, the client sends it again, and once it arrives.
+        self.write("aliases", self.file)
+        for command in (FROM, TO, b"RCPT TO:<ops>\r\n",
+                        b"RCPT TO:<eve@x.test>\r\n"):
+            self.assertEqual(client.say(command)[0], "250")
+        client.say(b"DATA\r\n")
+        self.assertEqual(client.say(WHOLE + b".\r\n")[0], "250")
+        self.assertEqual(sorted(self.relay.only().rcpt_to), [
+            "bob@example.net", "carol@example.net", "dave@example.net",
+            "eve@x.test"])
+        client.end()
+
+    def test_two_ways_to_one_person_are_one_copy(self):
+        client, _ = self.start_with("web", "carol@example.net", "ops")
+        client.say(b"DATA\r\n")
+        self.assertEqual(client.say(WHOLE + b".\r\n")[0], "250")
+        self.assertEqual(self.relay.only().rcpt_to, [
+            "carol@example.net", "dave@example.net"])
+        client.end()
 
 
 class Surroundings(Bs):

@@ -112,7 +112,7 @@ write_text(const struct place *p, const char *path, const char *text)
 static char *
 outcome(const struct place *p, const char *rcpts)
 {
-	struct aliases a = { "aliases", "host.d.test", "d.test", -1, 0 };
+	struct aliases a = { "aliases", "host.d.test", "d.test", -1, 0, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	struct buf b = { 0 };
@@ -626,7 +626,7 @@ static void
 test_a_thousand_targets(void **state)
 {
 	static const char *const between[] = { ",", ",\n ", "\n ,\r\n\t" };
-	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	size_t i;
@@ -637,6 +637,7 @@ test_a_thousand_targets(void **state)
 		    0);
 		assert_int_equal(aliases_expand(&a, &l, &res), 0);
 		assert_int_equal(l.n, 1000);
+		assert_int_equal(a.targets, 1000);
 		assert_string_equal(l.v[0], "t1@x");
 		assert_string_equal(l.v[999], "t1000@x");
 		addr_list_free(&l);
@@ -695,7 +696,7 @@ static void
 test_ten_thousand_lines_and_many_recipients(void **state)
 {
 	struct buf b = { 0 };
-	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	clock_t begun;
@@ -894,7 +895,7 @@ test_alias_files_that_cannot_be_read(void **state)
 static void
 test_reading_that_fails(void **state)
 {
-	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 
@@ -917,7 +918,7 @@ test_reading_that_fails(void **state)
 static void
 test_a_file_may_be_opened_beforehand(void **state)
 {
-	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 	int i;
@@ -943,7 +944,7 @@ test_a_file_may_be_opened_beforehand(void **state)
 static void
 test_no_recipients_no_work(void **state)
 {
-	struct aliases a = { "aliases", "h.test", "d.test", -1, 0 };
+	struct aliases a = { "aliases", "h.test", "d.test", -1, 0, 0 };
 	struct addr_list l = { 0 };
 	struct result res;
 

@@ -918,8 +918,9 @@ a_message_may_be_too_large(void **state)
 	out += 10;
 	assert_memory_equal(out, "552 5.3.4 the message is larger than 4096 "
 	    "bytes\r\n250 2.1.0 ok\r\n250 2.1.5 ok\r\n" GO_ON
-	    "552 5.3.4 the message is larger than `max-size` (4096 bytes)\r\n"
-	    "250 2.1.0 ok\r\n", 49 + 28 + strlen(GO_ON) + 62 + 14);
+	    "552 5.3.4 b@y.example: failed: the message is larger than "
+	    "`max-size` (4096 bytes)\r\n250 2.1.0 ok\r\n",
+	    49 + 28 + strlen(GO_ON) + 83 + 14);
 	assert_non_null(strstr(out, "250 2.0.0 taken as "));
 	end(&t);
 	buf_free(&in);
@@ -935,8 +936,131 @@ an_unusable_message_is_refused(void **state)
 	say(&t, BEFORE "DATA\r\nFrom: a@@b\r\n\r\nx\r\n..\r\nx\r\n.\r\nNOOP\r\n");
 	assert_int_equal(t.messages, 0);
 	assert_int_equal(t.status, 0);
-	assert_string_equal(t.out, TAKEN_BEFORE GO_ON "554 5.6.0 bad address "
-	    "\"a@@b\": no domain behind the '@'\r\n250 2.0.0 ok\r\n");
+	assert_string_equal(t.out, TAKEN_BEFORE GO_ON "554 5.6.0 b@y.example: "
+	    "failed: bad address \"a@@b\": no domain behind the '@'\r\n"
+	    "250 2.0.0 ok\r\n");
+	end(&t);
+}
+
+/* There is no other way to tell who did not get it. */
+static void
+a_refusal_names_every_recipient(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin(&t);
+	say(&t, BEFORE "RCPT TO:<c>\r\nRCPT TO:<d@z>\r\nDATA\r\n"
+	    "From: a@@b\r\n\r\nx\r\n.\r\nNOOP\r\n");
+	assert_int_equal(t.messages, 0);
+	assert_string_equal(t.out, TAKEN_BEFORE "250 2.1.5 ok\r\n"
+	    "250 2.1.5 ok\r\n" GO_ON
+	    "554-5.6.0 b@y.example: failed: bad address \"a@@b\": no domain "
+	    "behind the '@'\r\n"
+	    "554-5.6.0 c@h.example: failed: bad address \"a@@b\": no domain "
+	    "behind the '@'\r\n"
+	    "554 5.6.0 d@z: failed: bad address \"a@@b\": no domain "
+	    "behind the '@'\r\n250 2.0.0 ok\r\n");
+	end(&t);
+}
+
+/* --- aliases --- */
+
+/* A session with an alias file. */
+static void
+begin_with_aliases(struct talk *t, char path[32], const char *text)
+{
+	int fd;
+
+	strcpy(path, "/tmp/smtpd-aliases.XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	begin(t);
+	t->config.aliases = path;
+	aliases_init(&t->aliases, &t->config);
+}
+
+static void
+an_alias_that_fails_is_refused_alone(void **state)
+{
+	struct buf want = { 0 };
+	char path[32];
+	struct talk t;
+
+	(void)state;
+	begin_with_aliases(&t, path, "root: |cat\nloop: pool\npool: loop\n"
+	    "gone: :include:/none/at/all\nok: c@z.example\n");
+	say(&t, BEFORE "RCPT TO:<root>\r\nRCPT TO:<ok>\r\n"
+	    "RCPT TO:<loop@h.example>\r\nRCPT TO:<gone>\r\n"
+	    "RCPT TO:<root@z.example>\r\nDATA\r\n" WHOLE ".\r\n"
+	    "MAIL FROM:<a@b>\r\nRCPT TO:<root>\r\nDATA\r\n");
+	buf_addf(&want, TAKEN_BEFORE "451 4.3.5 root@h.example: %s:1: '|cat' is "
+	    "a command or a file, to which no mail goes; expected an address, a "
+	    "name or :include:/path\r\n250 2.1.5 ok\r\n"
+	    "451 4.3.5 loop@h.example: %s:3: 'loop -> pool -> loop' is a loop\r\n"
+	    "451 4.3.5 gone@h.example: %s:4: /none/at/all cannot be read: No "
+	    "such file or directory\r\n250 2.1.5 ok\r\n" GO_ON, path, path,
+	    path);
+	assert_memory_equal(t.out, want.p, want.len);
+	assert_non_null(strstr(t.out, "\r\n250 2.1.0 ok\r\n451 4.3.5 root@"));
+	assert_non_null(strstr(t.out, "\r\n503 5.5.1 RCPT comes first\r\n"));
+	assert_string_equal(buf_str(&t.got), "from <a@x.example>\n"
+	    "to <b@y.example>\nto <c@z.example>\nto <root@z.example>\n" WHOLE);
+	unlink(path);
+	buf_free(&want);
+	end(&t);
+}
+
+/* What has no domain but '@' in quotes is bare, too. */
+static void
+bare_names_are_told_from_addresses(void **state)
+{
+	char path[32];
+	struct talk t;
+
+	(void)state;
+	begin_with_aliases(&t, path, "\"mail admin\": m@x\ndefault: d@x\n");
+	say(&t, "HELO x\r\nMAIL FROM:<a@x.example>\r\n"
+	    "RCPT TO:<\"mail admin\">\r\nRCPT TO:<\"b c\"@h.example>\r\n"
+	    "DATA\r\n" WHOLE ".\r\nMAIL FROM:<a@x.example>\r\n"
+	    "RCPT TO:<\"b@c\">\r\nDATA\r\n" WHOLE ".\r\n");
+	assert_string_equal(buf_str(&t.got), "from <a@x.example>\nto <m@x>\n"
+	    "to <d@x>\n" WHOLE "from <a@x.example>\nto <d@x>\n" WHOLE);
+	unlink(path);
+	end(&t);
+}
+
+/* Those for which there is no room can come with the next message. */
+static void
+targets_of_aliases_are_counted(void **state)
+{
+	struct buf file = { 0 };
+	char path[32], name;
+	struct talk t;
+	static const char want[] = TAKEN_BEFORE "250 2.1.5 ok\r\n"
+	    "452 4.5.3 too many recipients\r\n250 2.1.5 ok\r\n" GO_ON;
+	int i;
+
+	(void)state;
+	for (name = 'a'; name <= 'b'; name++) {
+		buf_addf(&file, "%c: ", name);
+		for (i = 0; i < 600; i++)
+			buf_addf(&file, "%c@x, ", name);
+		buf_addc(&file, '\n');
+	}
+	buf_adds(&file, "c: c@x\n");
+	begin_with_aliases(&t, path, buf_str(&file));
+	buf_free(&file);
+	say(&t, BEFORE "RCPT TO:<a>\r\nRCPT TO:<b>\r\nRCPT TO:<c>\r\nDATA\r\n"
+	    WHOLE ".\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b>\r\nDATA\r\n"
+	    WHOLE ".\r\n");
+	assert_memory_equal(t.out, want, sizeof want - 1);
+	assert_string_equal(buf_str(&t.got), "from <a@x.example>\n"
+	    "to <b@y.example>\nto <a@x>\nto <c@x>\n" WHOLE
+	    "from <a@x.example>\nto <b@x>\n" WHOLE);
+	unlink(path);
 	end(&t);
 }
 
@@ -958,7 +1082,8 @@ a_full_disk_is_temporary(void **state)
 	setrlimit(RLIMIT_FSIZE, &old);
 	assert_int_equal(t.messages, 0);
 	assert_int_equal(t.status, 0);
-	out = strstr(t.out, GO_ON "451 4.3.0 cannot store the message: ");
+	out = strstr(t.out, GO_ON "451 4.3.0 b@y.example: deferred: "
+	    "cannot store the message: ");
 	assert_non_null(out);
 	out = strstr(out, "\r\n250 2.0.0 ok\r\n");
 	assert_non_null(out);
@@ -1069,6 +1194,10 @@ main(void)
 		cmocka_unit_test(a_thousand_recipients_are_taken),
 		cmocka_unit_test(a_message_may_be_too_large),
 		cmocka_unit_test(an_unusable_message_is_refused),
+		cmocka_unit_test(a_refusal_names_every_recipient),
+		cmocka_unit_test(an_alias_that_fails_is_refused_alone),
+		cmocka_unit_test(bare_names_are_told_from_addresses),
+		cmocka_unit_test(targets_of_aliases_are_counted),
 		cmocka_unit_test(a_full_disk_is_temporary),
 		cmocka_unit_test(addresses_in_utf8_need_smtputf8),
 		cmocka_unit_test(a_silent_client_is_left),
