@@ -26,9 +26,7 @@ struct report {
 	bool whole;		/* the body is returned, too */
 	off_t end;		/* of what is returned; -1: it cannot be read */
 	bool original_8bit;	/* what is returned is */
-	bool text_8bit;		/* the text for people may be */
-	bool global;		/* RFC 6533: an address is not ASCII */
-	bool utf8;		/* may what is being written hold UTF-8? */
+	bool global;		/* RFC 6533: UTF-8 wherever we write */
 	char random[33];
 };
 
@@ -89,7 +87,7 @@ line(struct report *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	clean(text, r->utf8);
+	clean(text, r->global);
 	for (; p[blanks = strspn(p, " ")]; p += n) {
 		n = blanks + strcspn(p + blanks, " ");
 		if (column > 0 && column + n > FOLD_AT) {
@@ -156,6 +154,29 @@ part(struct report *r, const char *type, bool is_8bit)
 
 /* --- what is known of a recipient --- */
 
+/* As ASCII, if need be: utf-8-addr-xtext of RFC 6533 section 3. */
+static const char *
+shown(const struct report *r, const char *addr, char out[LINE_SIZE])
+{
+	const char *end = addr + strlen(addr);
+	size_t n = 0, k;
+	unsigned cp;
+
+	if (r->global || is_ascii(addr))
+		return addr;
+	for (; addr < end && n < LINE_SIZE - 12; addr += k) {
+		k = utf8_next(addr, end, &cp);
+		if (k == 0) {
+			cp = 0xFFFD;
+			k = 1;
+		}
+		n += (size_t)snprintf(out + n, LINE_SIZE - n, cp > ' ' &&
+		    cp < 0x7F && !strchr("+=\\", (int)cp) ? "%c" : "\\x{%X}",
+		    cp);
+	}
+	return out;
+}
+
 static bool
 is_from_ses(const struct result *res)
 {
@@ -217,7 +238,6 @@ write_header(struct report *r)
 {
 	const struct bounce *b = r->b;
 
-	r->utf8 = true;
 	line(r, "From: Mail Delivery System <MAILER-DAEMON@%s>", b->hostname);
 	line(r, "To: %s", b->to);
 	line(r, "Subject: %s", b->delayed ? "Delayed mail (still being tried)" :
@@ -228,7 +248,7 @@ write_header(struct report *r)
 	line(r, "MIME-Version: 1.0");
 	line(r, "Content-Type: multipart/report; report-type=delivery-status; "
 	    "boundary=\"=_%s\"", r->random);
-	encoding(r, r->text_8bit || r->original_8bit);
+	encoding(r, r->global || r->original_8bit);
 }
 
 static void
@@ -236,9 +256,10 @@ write_text(struct report *r)
 {
 	const struct bounce *b = r->b;
 	const struct result *res;
+	char addr[LINE_SIZE];
 	size_t i;
 
-	part(r, "text/plain; charset=utf-8", r->text_8bit);
+	part(r, "text/plain; charset=utf-8", r->global);
 	line(r, "This is the mail system of %s.", b->hostname);
 	blank(r);
 	line(r, "The message below %s:", b->delayed ?
@@ -246,7 +267,7 @@ write_text(struct report *r)
 	for (i = 0; i < b->n; i++) {
 		res = &b->rcpts[i]->res;
 		blank(r);
-		line(r, "<%s>", b->rcpts[i]->addr);
+		line(r, "<%s>", shown(r, b->rcpts[i]->addr, addr));
 		line(r, "    %s%s", b->delayed || *status(res, false) == '5' ?
 		    "" : "the time is up; last try: ",
 		    *res->text ? res->text : "no reason is known");
@@ -284,11 +305,12 @@ write_recipient(struct report *r, const struct rcpt *rcpt)
 	const struct bounce *b = r->b;
 	const struct result *res = &rcpt->res;
 	size_t host = host_length(res->text);
+	char addr[LINE_SIZE];
 
 	blank(r);
 	decoded(r, "Original-Recipient", rcpt->dsn_orcpt);
 	line(r, "Final-Recipient: %s;%s", is_ascii(rcpt->addr) ? "rfc822" :
-	    "utf-8", rcpt->addr);
+	    "utf-8", shown(r, rcpt->addr, addr));
 	line(r, "Action: %s", b->delayed ? "delayed" : "failed");
 	line(r, "Status: %s", status(res, b->delayed));
 	if (host > 0)
@@ -307,7 +329,6 @@ write_status(struct report *r)
 
 	part(r, r->global ? "message/global-delivery-status" :
 	    "message/delivery-status", r->global);
-	r->utf8 = r->global;
 	line(r, "Reporting-MTA: dns; %s", r->b->hostname);
 	decoded(r, "Original-Envelope-Id", m->env.dsn_envid);
 	dated(r, "Arrival-Date", m->born);
@@ -391,17 +412,11 @@ look(struct report *r)
 {
 	const struct bounce *b = r->b;
 	const struct spool *in = &b->m->spool;
-	size_t i;
 
 	r->whole = returns_whole(b);
 	r->end = r->whole ? in->size : header_size(in);
 	r->original_8bit = r->whole ? in->has_8bit : in->has_8bit_header;
 	r->global = !is_ascii(b->to);
-	for (i = 0; i < b->n; i++) {
-		r->global |= !is_ascii(b->rcpts[i]->addr);
-		r->text_8bit |= !is_ascii(b->rcpts[i]->res.text);
-	}
-	r->text_8bit |= r->global;
 }
 
 int

@@ -1,6 +1,8 @@
 /*
  * The report about mail that was not delivered, or not yet: RFC 3464, and RFC
- * 6533 where an address is not ASCII.
+ * 6533 where an address is not ASCII. What we say in it is ASCII, such
+ * recipients as \x{E9}, unless the address that is told is not ASCII: only then
+ * is it sure to go where SMTPUTF8 is offered.
  */
 #ifndef SENDROUTE_BOUNCE_H
 #define SENDROUTE_BOUNCE_H

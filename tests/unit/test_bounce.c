@@ -529,55 +529,45 @@ test_controls_cannot_get_in(void **state)
 	assert_false(w->out.has_dot_line);
 }
 
-/* The status part of an ASCII report is ASCII; people may read UTF-8. */
+/* What we say to an ASCII address is ASCII: every relay takes that. */
 static void
-test_utf8_reason_among_ascii_addresses(void **state)
+test_utf8_reason_for_an_ascii_sender(void **state)
 {
 	struct world *w = *state;
 
 	reply(&w->rcpts[0], OUT_PERM, 550, "",
 	    "h[1]:25: 550 inconnu \xC3\xA9t\xC3\xA9 \xE9\xE2\x82");
 	write_report(w);
-	assert_has(w, "\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--=_RANDOM\r\n"
-	    "Content-Type: text/plain; charset=utf-8\r\n"
-	    "Content-Transfer-Encoding: 8bit\r\n\r\n");
-	assert_has(w, "    h[1]:25: 550 inconnu \xC3\xA9t\xC3\xA9 ???\r\n");
-	assert_has(w, "Content-Type: message/delivery-status\r\n\r\n");
+	assert_has(w, "    h[1]:25: 550 inconnu ?t? ???\r\n");
 	assert_has(w, "Diagnostic-Code: smtp; 550 inconnu ?t? ???\r\n");
-	assert_original(w, "Content-Type: message/rfc822",
-	    "Subject: x\r\n\r\nhello\r\n", 21);
-	assert_true(w->out.has_8bit);
-	assert_false(w->out.has_8bit_header);
+	assert_has_not(w, "8bit");
+	assert_false(w->out.has_8bit);
 }
 
 static void
-test_utf8_recipient_makes_the_report_global(void **state)
+test_utf8_recipient_for_an_ascii_sender(void **state)
 {
 	static char orcpt[] = "utf-8;\\x{E9}ve@example.net";
+	static char odd[] = "\"a b+c=d\\\\\xE4\xB8\xAD\xF0\x9F\x98\x80\xE9\"@x.net";
 	struct world *w = *state;
 
 	w->rcpts[0].addr = eve;
 	w->rcpts[0].dsn_orcpt = orcpt;
-	w->b.n = 2;
+	w->rcpts[1].addr = odd;
+	w->b.n = 3;
 	write_report(w);
-	assert_has(w, "\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--=_RANDOM\r\n"
-	    "Content-Type: text/plain; charset=utf-8\r\n"
-	    "Content-Transfer-Encoding: 8bit\r\n\r\n");
-	assert_has(w, "<\xC3\xA9ve@example.net>\r\n");
-	assert_has(w, "Content-Type: message/global-delivery-status\r\n"
-	    "Content-Transfer-Encoding: 8bit\r\n\r\n");
+	assert_has(w, "\r\n<\\x{E9}ve@example.net>\r\n");
+	assert_has(w, "\r\n<dave@example.net>\r\n");
+	assert_has(w, "Content-Type: message/delivery-status\r\n\r\n");
 	assert_has(w, "\r\nOriginal-Recipient: utf-8;\\x{E9}ve@example.net\r\n"
-	    "Final-Recipient: utf-8;\xC3\xA9ve@example.net\r\n");
-	assert_has(w, "\r\nFinal-Recipient: rfc822;\"ca rol\"@example.net\r\n");
-	assert_original(w, "Content-Type: message/global",
+	    "Final-Recipient: utf-8;\\x{E9}ve@example.net\r\n");
+	assert_has(w, "\r\nFinal-Recipient:\r\n utf-8;\"a\\x{20}b\\x{2B}c\\x{3D}d"
+	    "\\x{5C}\\x{5C}\\x{4E2D}\\x{1F600}\\x{FFFD}\"@x.net\r\n");
+	assert_has(w, "\r\nFinal-Recipient: rfc822;dave@example.net\r\n");
+	assert_has_not(w, "8bit");
+	assert_false(w->out.has_8bit);
+	assert_original(w, "Content-Type: message/rfc822",
 	    "Subject: x\r\n\r\nhello\r\n", 21);
-	assert_false(w->out.has_8bit_header);
-	w->b.delayed = true;
-	reply(&w->rcpts[1], OUT_TEMP, 450, "", "h[1]:25: 450 \xC3\xA9");
-	write_report(w);
-	assert_has(w, "Diagnostic-Code: smtp; 450 \xC3\xA9\r\n");
-	assert_original(w, "Content-Type: message/global-headers",
-	    "Subject: x\r\n", 12);
 }
 
 static void
@@ -586,11 +576,28 @@ test_utf8_sender_makes_the_report_global(void **state)
 	struct world *w = *state;
 
 	w->b.to = eve;
+	w->b.n = 2;
+	w->rcpts[0].addr = eve;
+	reply(&w->rcpts[1], OUT_PERM, 550, "",
+	    "h[1]:25: 550 \xC3\xA9t\xC3\xA9 \xE9\xE2\x82");
 	write_report(w);
 	assert_has(w, "\r\nTo: \xC3\xA9ve@example.net\r\n");
-	assert_has(w, "Content-Type: message/global-delivery-status\r\n");
-	assert_has(w, "\r\nFinal-Recipient: rfc822;bob@example.net\r\n");
+	assert_has(w, "\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--=_RANDOM\r\n"
+	    "Content-Type: text/plain; charset=utf-8\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n\r\n");
+	assert_has(w, "\r\n<\xC3\xA9ve@example.net>\r\n");
+	assert_has(w, "Content-Type: message/global-delivery-status\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n\r\n");
+	assert_has(w, "\r\nFinal-Recipient: utf-8;\xC3\xA9ve@example.net\r\n");
+	assert_has(w, "\r\nFinal-Recipient: rfc822;\"ca rol\"@example.net\r\n");
+	assert_has(w, "smtp; 550 \xC3\xA9t\xC3\xA9 ???\r\n");
+	assert_original(w, "Content-Type: message/global",
+	    "Subject: x\r\n\r\nhello\r\n", 21);
 	assert_true(w->out.has_8bit_header);
+	w->b.delayed = true;
+	write_report(w);
+	assert_original(w, "Content-Type: message/global-headers",
+	    "Subject: x\r\n", 12);
 }
 
 /* An 8-bit original does not make the rest of the report so. */
@@ -827,9 +834,10 @@ test_report_that_cannot_be_written_fails(void **state)
 static void
 test_longest_of_everything(void **state)
 {
-	static char addr[321], envid[101], orcpt[501];
+	static char addr[321], wide[321], envid[101], orcpt[501];
 	struct world *w = *state;
 	char host[256], text[480];
+	size_t i;
 
 	memset(addr, 'a', 320);
 	memcpy(addr + 60, "@", 1);
@@ -848,6 +856,15 @@ test_longest_of_everything(void **state)
 	reply(&w->rcpts[0], OUT_TEMP, 451, "", text);
 	write_report(w);
 	assert_has(w, addr);
+	w->rcpts[1].addr = wide;
+	w->b.n = 2;
+	for (i = 0; i < 318; i += 2)
+		memcpy(wide + i, "\xC3\xA9", 2);
+	memcpy(wide + i, "@x", 2);
+	w->b.to = bob;
+	write_report(w);
+	assert_has(w, "\\x{E9}@x>\r\n");
+	assert_has(w, "\\x{E9}@x\r\nAction");
 	assert_has(w, orcpt);
 	assert_has(w, envid);
 	assert_has(w, host);
@@ -903,8 +920,8 @@ main(void)
 		TEST(test_remote_and_diagnostic_follow_from_the_text),
 		TEST(test_long_lines_are_folded_at_blanks),
 		TEST(test_controls_cannot_get_in),
-		TEST(test_utf8_reason_among_ascii_addresses),
-		TEST(test_utf8_recipient_makes_the_report_global),
+		TEST(test_utf8_reason_for_an_ascii_sender),
+		TEST(test_utf8_recipient_for_an_ascii_sender),
 		TEST(test_utf8_sender_makes_the_report_global),
 		TEST(test_8bit_original_is_labelled),
 		TEST(test_flags_of_the_original_are_kept),
