@@ -1,7 +1,7 @@
 /*
  * Delivery through an SMTP relay (RFC 5321; STARTTLS RFC 3207, AUTH RFC 4954,
- * PIPELINING RFC 2920, SIZE RFC 1870, 8BITMIME RFC 6152, enhanced status codes
- * RFC 2034).
+ * PIPELINING RFC 2920, CHUNKING RFC 3030, SIZE RFC 1870, 8BITMIME RFC 6152,
+ * enhanced status codes RFC 2034).
  */
 #ifndef SENDROUTE_SMTP_H
 #define SENDROUTE_SMTP_H
@@ -29,11 +29,18 @@ void smtp_close(struct smtp *c);
 void smtp_adopt(struct smtp *c, struct stream *s);
 
 /*
- * smtp_deliver(c, m, rcpts, n): hand m to the relay for the n recipients;
- * connects when that is needed. Fills every rcpts[i]->res: there is no other
- * report.
+ * smtp_deliver(c, parcels, n): hand the messages to the relay one after another
+ * over the one connection, which is kept open afterwards; connects when that is
+ * needed. Fills every parcels[i].rcpts[k]->res: there is no other report. Calls
+ * message_settled() once for each recipient, as soon as the result is known and
+ * before the next step that waits for the peer.
  */
-void smtp_deliver(struct smtp *c, const struct message *m,
-    struct rcpt *const *rcpts, size_t n);
+void smtp_deliver(struct smtp *c, const struct parcel *parcels, size_t n);
+
+/*
+ * smtp_down(c): why the last attempt brought no session (connection, greeting,
+ * EHLO, TLS, AUTH), or NULL.
+ */
+const struct result *smtp_down(const struct smtp *c);
 
 #endif

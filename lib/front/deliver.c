@@ -158,7 +158,8 @@ send_group(const struct delivery *d, const struct message *m,
 	case ROUTE_SMTP:
 		smtp = smtp_open(g->route, d->config, d->log);
 		if (smtp)
-			smtp_deliver(smtp, m, g->rcpts, g->n);
+			smtp_deliver(smtp, &(struct parcel){ m, g->rcpts, g->n },
+			    1);
 		else
 			no_memory(g);
 		smtp_close(smtp);

@@ -91,7 +91,7 @@ run(struct delivery *d, const struct script_step *steps,
 	if (turn)
 		turn(&d->script, n);
 	smtp_adopt(c, &s);
-	smtp_deliver(c, &d->m, d->list, d->m.env.nrcpts);
+	smtp_deliver(c, &(struct parcel){ &d->m, d->list, d->m.env.nrcpts }, 1);
 	smtp_close(c);
 }
 
