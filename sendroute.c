@@ -16,8 +16,11 @@
 #include "lib/config/config.h"
 #include "lib/config/senders.h"
 #include "lib/front/deliver.h"
+#include "lib/front/listing.h"
 #include "lib/front/options.h"
+#include "lib/front/runner.h"
 #include "lib/front/smtpd.h"
+#include "lib/front/submit.h"
 #include "lib/mail/aliases.h"
 #include "lib/mail/intake.h"
 #include "ses.h"
@@ -37,9 +40,17 @@ struct program {
 	struct log log;
 	struct aliases aliases;
 	struct message message;
+	struct queue queue;
+	struct delivery delivery;
+	struct submission submission;
 	char *login;			/* of the caller */
 	bool set_id;			/* started with set-id privilege */
+	uid_t uid;			/* what it was started with */
+	gid_t gid;
 };
+
+/* A run in the foreground: to end between messages, to read the configuration. */
+static volatile sig_atomic_t stop, reload;
 
 static const char *
 environment(const char *name)
@@ -148,17 +159,49 @@ drop_privilege(struct result *res)
 	    strerror(errno));
 }
 
+/* Mail may be put into the queue with set-id privilege, and nothing else. */
+static bool
+submits(const struct program *p)
+{
+	return !p->options.dry_run && (p->options.mode == MODE_DELIVER ||
+	    p->options.mode == MODE_SMTP);
+}
+
+/* With a queue the right to it is kept aside, for queue_raise(). */
+static int
+lower_privilege(struct program *p, struct result *res)
+{
+	if (p->config.queue == NULL || !submits(p))
+		return drop_privilege(res);
+	p->uid = geteuid();
+	p->gid = getegid();
+	/* The group first: without the user's right it may not be changed. */
+	if (setegid(getgid()) == 0 && seteuid(getuid()) == 0)
+		return 0;
+	return result_fail(res, EXIT_OS, "cannot lower privilege: %s",
+	    strerror(errno));
+}
+
+static const char *
+config_file(const struct program *p)
+{
+	const char *file = p->options.config;
+
+	if (file == NULL)
+		file = environment("SENDROUTE_CONF");
+	return file ? file : default_config;
+}
+
 static int
 load_config(struct program *p, struct result *res)
 {
-	const char *file = p->options.config;
 	struct result unused;
 
-	if (file && p->set_id && drop_privilege(res) < 0)
+	if (p->options.config && p->set_id && drop_privilege(res) < 0)
 		return -1;
-	if (file == NULL)
-		file = environment("SENDROUTE_CONF");
-	if (config_load(&p->config, file ? file : default_config, res) < 0)
+	p->uid = getuid();
+	p->gid = getgid();
+	if (config_load(&p->config, config_file(p), res) < 0)
 		return -1;
 	log_open(&p->log, p->config.log_target, p->config.log_file);
 	config_open_secrets(&p->config, &p->log);
@@ -169,7 +212,33 @@ load_config(struct program *p, struct result *res)
 	if (p->config.aliases)
 		aliases_open(&p->aliases, &unused);
 	/* Lists, and what aliases include, are read as the caller may. */
-	return drop_privilege(res);
+	return lower_privilege(p, res);
+}
+
+/*
+ * Where messages are stored and how they are sent. Only with an explicit -odi are
+ * they sent without a queue that cannot be used.
+ */
+static int
+open_submission(struct program *p, struct result *res)
+{
+	struct submission *s = &p->submission;
+
+	*s = (struct submission){ .delivery = &p->delivery,
+		.when = p->options.delivery, .tmpdir = environment("TMPDIR") };
+	if (deliver_open(&p->delivery, &p->config, &p->log,
+	    environment_of(p)) < 0)
+		return result_fail(res, EXIT_OS, "out of memory");
+	if (p->config.queue == NULL || !submits(p))
+		return 0;
+	if (queue_open(&p->queue, p->config.queue, p->uid, p->gid,
+	    &s->no_queue) == 0) {
+		s->queue = p->delivery.queue = &p->queue;
+		return 0;
+	}
+	*res = s->no_queue;
+	/* -bs says so message by message. */
+	return s->when == 'i' || p->options.mode == MODE_SMTP ? 0 : -1;
 }
 
 /* --- one message --- */
@@ -233,12 +302,33 @@ take_dsn(struct program *p)
 		env->rcpts[i].dsn_notify = copy(p->options.dsn_notify);
 }
 
+struct beginning {
+	struct program *p;
+	struct addr_list *rcpts;	/* of the command line */
+	bool begun;
+};
+
+/* The envelope is complete: it comes first where the message is stored. */
+static int
+begin_message(void *ctx, struct intake *in, struct message *m,
+    struct result *res)
+{
+	struct beginning *b = ctx;
+
+	if (join_rcpts(b->p, b->rcpts, &in->rcpts, res) < 0)
+		return -1;
+	take_dsn(b->p);
+	b->begun = true;
+	return submit_begin(&b->p->submission, m, res);
+}
+
 static int
 read_message(struct program *p, const char *from, struct addr_list *rcpts,
     struct result *res)
 {
 	const struct options *o = &p->options;
 	struct message *m = &p->message;
+	struct beginning b = { .p = p, .rcpts = rcpts };
 	struct intake in = {
 		.header = {
 			.take_rcpts = o->take_rcpts,
@@ -251,18 +341,20 @@ read_message(struct program *p, const char *from, struct addr_list *rcpts,
 		},
 		.dot = dot_meaning(o),
 		.max_size = p->config.max_size,
-		.tmpdir = environment("TMPDIR")
+		.tmpdir = p->submission.tmpdir,
+		.begin = begin_message,
+		.begin_ctx = &b
 	};
 
 	m->born = in.header.now;
 	message_id_make(m->id);
-	if (intake_read(&in, STDIN_FILENO, m, res) < 0)
+	if (intake_read(&in, STDIN_FILENO, m, res) < 0) {
+		if (b.begun)
+			submit_abandon(&p->submission);
 		return -1;
+	}
 	intake_note(&in, m, &p->log);
-	if (join_rcpts(p, rcpts, &in.rcpts, res) < 0)
-		return -1;
-	take_dsn(p);
-	return 0;
+	return submit_end(&p->submission, m, res);
 }
 
 /* Arguments, sender and message: all that comes before delivery. */
@@ -291,18 +383,158 @@ free_all:
 static int
 deliver_mode(struct program *p)
 {
-	struct delivery d = { &p->config, &p->log, environment_of(p) };
+	const struct delivery *d = &p->delivery;
 	struct result res = { 0 };
 
-	if (load_config(p, &res) < 0 || accept_message(p, &res) < 0)
+	if (load_config(p, &res) < 0 || open_submission(p, &res) < 0 ||
+	    accept_message(p, &res) < 0)
 		return complain(p, &res);
 	if (p->options.dry_run || p->options.mode == MODE_VERIFY) {
-		if (deliver_dry_run(&d, &p->message, stdout, &res) < 0)
+		if (deliver_dry_run(d, &p->message, stdout, &res) < 0)
 			return complain(p, &res);
 		return EXIT_OK;
 	}
-	deliver(&d, &p->message);
-	return deliver_report(&d, &p->message);
+	submit_send(&p->submission, &p->message);
+	return p->submission.queued ? EXIT_OK : deliver_report(d, &p->message);
+}
+
+/* --- the queue --- */
+
+/* The queue as the caller himself may use it. */
+static int
+open_queue(struct program *p, struct result *res)
+{
+	if (load_config(p, res) < 0)
+		return -1;
+	if (p->config.queue == NULL)
+		return result_fail(res, EXIT_CONFIGURATION, "there is no mail "
+		    "queue: `queue` is not set in %s", p->config.file);
+	return queue_open(&p->queue, p->config.queue, p->uid, p->gid, res);
+}
+
+static int
+list_mode(struct program *p)
+{
+	struct result res = { 0 };
+
+	/* Without any configuration there is no queue either. */
+	if (access(config_file(p), F_OK) == 0 && load_config(p, &res) < 0)
+		return complain(p, &res);
+	if (p->config.queue == NULL) {
+		puts(p->options.json ? "[]" :
+		    "there is no mail queue: none is configured");
+		return EXIT_OK;
+	}
+	if (queue_open(&p->queue, p->config.queue, p->uid, p->gid, &res) < 0 ||
+	    listing_print(&p->queue, p->options.json, stdout, &p->log,
+	    &res) < 0)
+		return complain(p, &res);
+	return EXIT_OK;
+}
+
+static int
+change_mode(struct program *p)
+{
+	struct result res = { 0 };
+	int rc = open_queue(p, &res);
+
+	if (rc == 0 && p->options.mode == MODE_DELETE)
+		rc = queue_delete(&p->queue, p->options.value, &res);
+	else if (rc == 0)
+		rc = queue_requeue(&p->queue, p->options.value, &res);
+	return rc < 0 ? complain(p, &res) : EXIT_OK;
+}
+
+static void
+on_signal(int number)
+{
+	if (number == SIGHUP)
+		reload = 1;
+	else
+		stop = 1;
+}
+
+/* Without SA_RESTART: a sleep, and waiting for a worker, end. */
+static void
+watch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+/* A configuration that cannot be read leaves the one before in force. */
+static void
+reload_config(struct program *p)
+{
+	struct config old = p->config;
+	struct log old_log = p->log;
+	struct queue old_queue = p->queue;
+	struct result res = { 0 };
+
+	reload = 0;
+	if (open_queue(p, &res) == 0) {
+		queue_close(&old_queue);
+		log_close(&old_log);
+		config_free(&old);
+		return;
+	}
+	if (p->log.fd != old_log.fd)
+		log_close(&p->log);
+	config_free(&p->config);
+	p->config = old;
+	p->log = old_log;
+	p->queue = old_queue;
+	log_write(&p->log, "reason=\"the configuration is kept as it was: %s\"",
+	    res.text);
+	log_error(&p->log, "the configuration is kept as it was: %s", res.text);
+}
+
+static int
+run_queue(struct program *p, const struct run_options *o, struct result *res)
+{
+	int rc;
+
+	if (deliver_open(&p->delivery, &p->config, &p->log,
+	    environment_of(p)) < 0)
+		return result_fail(res, EXIT_OS, "out of memory");
+	p->delivery.queue = &p->queue;
+	rc = run_once(&p->delivery, o, &stop, res);
+	deliver_close(&p->delivery);
+	return rc;
+}
+
+/* Nothing that happens once may stop a run that is to go on for months. */
+static int
+queue_mode(struct program *p)
+{
+	struct run_options o;
+	struct result res = { 0 };
+	struct timespec wait;
+
+	if (run_options_parse(p->options.queue, &o, &res) < 0 ||
+	    open_queue(p, &res) < 0)
+		return complain(p, &res);
+	if (o.interval > 0)
+		watch_signals();
+	for (;;) {
+		if (run_queue(p, &o, &res) < 0) {
+			if (o.interval == 0)
+				return complain(p, &res);
+			complain(p, &res);
+		}
+		wait = (struct timespec){ .tv_sec = (time_t)o.interval };
+		while (!stop && o.interval > 0 && wait.tv_sec > 0 &&
+		    nanosleep(&wait, &wait) < 0 && !reload)
+			continue;
+		if (stop || o.interval == 0)
+			return EXIT_OK;
+		if (reload)
+			reload_config(p);
+	}
 }
 
 /* --- the other modes --- */
@@ -311,9 +543,8 @@ deliver_mode(struct program *p)
 static int
 smtp_mode(struct program *p)
 {
-	struct delivery d = { &p->config, &p->log, environment_of(p) };
-	struct smtpd s = { .delivery = &d, .deliver = deliver,
-		.aliases = &p->aliases,
+	struct smtpd s = { .delivery = &p->delivery,
+		.submission = &p->submission, .aliases = &p->aliases,
 		.full_name = p->options.full_name,
 		.tmpdir = environment("TMPDIR"),
 		.in = STDIN_FILENO, .out = stdout, .patience = SMTPD_PATIENCE };
@@ -321,7 +552,7 @@ smtp_mode(struct program *p)
 	char *sender = NULL;
 	int status;
 
-	if (load_config(p, &res) < 0 ||
+	if (load_config(p, &res) < 0 || open_submission(p, &res) < 0 ||
 	    (sender = default_sender(p, &res)) == NULL) {
 		fputs("421 4.3.5 ", stdout);
 		fputs(res.text, stdout);
@@ -383,16 +614,14 @@ run_mode(struct program *p)
 	case MODE_ALIASES:
 		return EXIT_OK;
 	case MODE_LIST:
-		puts(p->options.json ? "[]" :
-		    "there is no mail queue: none is configured");
-		return EXIT_OK;
+		return list_mode(p);
 	case MODE_SMTP:
 		return smtp_mode(p);
 	case MODE_QUEUE_RUN:
+		return queue_mode(p);
 	case MODE_DELETE:
 	case MODE_REQUEUE:
-		log_error(&p->log, "there is no mail queue: none is configured");
-		return EXIT_CONFIGURATION;
+		return change_mode(p);
 	case MODE_CHECK:
 		return not_built(p, "--check is", EXIT_USAGE);
 	case MODE_LIST_VERIFIED:
@@ -421,6 +650,8 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 		return EXIT_OS;
 	status = run_mode(p);
 	message_free(&p->message);
+	deliver_close(&p->delivery);
+	queue_close(&p->queue);
 	aliases_close(&p->aliases);
 	config_free(&p->config);
 	log_close(&p->log);

@@ -40,6 +40,8 @@ struct ses {
 	struct stream s;
 	bool connected, used;		/* used: it has carried a call before */
 	bool ready;			/* url, region and credentials are set */
+	bool down;			/* down_why: see ses_down */
+	struct result down_why;
 	struct http_url url;
 	char host_field[300];
 	char *region;
@@ -391,6 +393,13 @@ fix_clock(struct ses *s, const struct http_reply *r)
 	return true;
 }
 
+static void
+note_down(struct ses *s, const struct result *why)
+{
+	s->down = true;
+	s->down_why = *why;
+}
+
 /* --- one call --- */
 
 struct call {
@@ -517,8 +526,10 @@ attempt(struct call *c, struct result *res, enum remedy *remedy)
 	*remedy = REMEDY_NONE;
 	if (connect_endpoint(s, res) < 0) {
 		disconnect(s);
+		note_down(s, res);
 		return false;
 	}
+	s->down = false;
 	s->used = true;
 	if (exchange(c, &reply) < 0)
 		again = broken_off(c, &reply, reused, res);
@@ -529,6 +540,8 @@ attempt(struct call *c, struct result *res, enum remedy *remedy)
 	} else {
 		*remedy = judge_error(&reply, res);
 		log_trace(s->log, "< %s", res->text);
+		if (*remedy == REMEDY_WAIT)
+			note_down(s, res);
 		again = mended(c, *remedy, &reply, res);
 	}
 	if (s->s.failed || !reply.keep_alive)
@@ -585,6 +598,13 @@ send_batch(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
 	}
 	for (i = 0; i < n; i++)
 		rcpts[i]->res = res;
+	message_settled(m, rcpts, n);
+}
+
+const struct result *
+ses_down(const struct ses *s)
+{
+	return s->down ? &s->down_why : NULL;
 }
 
 const char *
@@ -635,8 +655,8 @@ ses_deliver(struct ses *s, const struct message *m,
 	else {
 		m = mime_message(m, &peer, &adapted, &res);
 		if (m && !too_large(m, &res) &&
-		    takes_address(m->env.from, &res))
-			prepare(s, &res);
+		    takes_address(m->env.from, &res) && prepare(s, &res) < 0)
+			note_down(s, &res);
 	}
 	for (i = 0; i < n; i++) {
 		rcpts[i]->res = res;

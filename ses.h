@@ -34,7 +34,8 @@ void ses_adopt(struct ses *s, struct stream *stream);
 
 /*
  * ses_deliver(s, m, rcpts, n): hand m to SES for the n recipients, 50 a call; a
- * BadRequest is bisected. Fills every rcpts[i]->res.
+ * BadRequest is bisected. Fills every rcpts[i]->res, and calls message_settled()
+ * for those of each call.
  */
 void ses_deliver(struct ses *s, const struct message *m,
     struct rcpt *const *rcpts, size_t n);
@@ -46,6 +47,12 @@ void ses_deliver(struct ses *s, const struct message *m,
  */
 int ses_body(const char *prefix, const struct spool *spool, const char *suffix,
     int (*sink)(void *ctx, const void *data, size_t n), void *ctx);
+
+/*
+ * ses_down(s): why the last attempt failed for whatever message: no connection, no
+ * credentials, sending paused, the day's quota used up. NULL: it did not.
+ */
+const struct result *ses_down(const struct ses *s);
 
 /* ses_library(): name and version of the JSON library, for --version. */
 const char *ses_library(void);

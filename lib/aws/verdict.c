@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum class {
-	V_THROTTLED, V_OPERATOR, V_REJECTED, V_BAD_REQUEST, V_SERVER,
+	V_THROTTLED, V_QUOTA, V_PAUSED, V_OPERATOR, V_REJECTED, V_BAD_REQUEST, V_SERVER,
 	V_CREDENTIALS, V_CLOCK
 };
 
@@ -11,9 +11,9 @@ static const struct { const char *code; enum class class; } codes[] = {
 	{ "TooManyRequestsException", V_THROTTLED },
 	{ "Throttling", V_THROTTLED },		/* ThrottlingException too */
 	{ "RequestThrottled", V_THROTTLED },
-	{ "LimitExceededException", V_THROTTLED },
-	{ "SendingPausedException", V_OPERATOR },
-	{ "AccountSuspendedException", V_OPERATOR },
+	{ "LimitExceededException", V_QUOTA },
+	{ "SendingPausedException", V_PAUSED },
+	{ "AccountSuspendedException", V_PAUSED },
 	{ "MessageRejected", V_REJECTED },
 	{ "MailFromDomainNotVerified", V_OPERATOR },
 	{ "NotFoundException", V_OPERATOR },
@@ -61,6 +61,13 @@ verdict(int status, const char *code, const char *text, bool sent_whole,
 	    *text ? ": " : "", text);
 	switch (v) {
 	case V_THROTTLED:
+		break;
+	case V_QUOTA:
+		remedy = REMEDY_WAIT;
+		break;
+	case V_PAUSED:
+		res->cause = CAUSE_OPERATOR;
+		remedy = REMEDY_WAIT;
 		break;
 	case V_REJECTED:
 		if (strstr(text, "not verified"))

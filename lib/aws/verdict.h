@@ -14,7 +14,8 @@ enum remedy {
 	REMEDY_NONE,
 	REMEDY_BISECT,		/* one address of several may be at fault */
 	REMEDY_CREDENTIALS,	/* fetch them afresh, once */
-	REMEDY_CLOCK		/* correct ours from the reply's Date, once */
+	REMEDY_CLOCK,		/* correct ours from the reply's Date, once */
+	REMEDY_WAIT		/* no other message fares better for now */
 };
 
 /*

@@ -7,17 +7,27 @@
 #include "lib/base/clock.h"
 #include "lib/front/routing.h"
 #include "lib/store/maildir.h"
+#include "lib/store/rate.h"
 #include "ses.h"
 #include "smtp.h"
 
 enum { SYSLOG_RCPTS = 600 };	/* bytes of to= in a line for syslog */
 
-/* Recipients on their way, and where they are sent next. */
+/* Recipients of one message on their way, and where they are sent next. */
 struct group {
-	const struct route *route;
+	struct message *m;
+	const struct route *route;	/* NULL: nowhere any more */
 	struct buf why;			/* this route */
 	struct rcpt **rcpts;
 	size_t n;
+};
+
+/* What a route has open: kept for the next message. */
+struct link {
+	struct smtp *smtp;
+	struct ses *ses;
+	bool down;			/* found out of reach in this run */
+	struct result why;
 };
 
 static void
@@ -89,8 +99,8 @@ join_group(struct rcpt *const *rcpts, size_t n, size_t i, const char *between,
 
 static void
 log_group(const struct delivery *d, const struct message *m,
-    const struct group *g, const struct result *res, const char *to,
-    int64_t ms)
+    const struct group *g, const struct result *res, const char *status,
+    const char *to, int64_t ms)
 {
 	const struct route *r = g->route;
 	struct buf line = { 0 }, reason = { 0 };
@@ -103,7 +113,7 @@ log_group(const struct delivery *d, const struct message *m,
 	log_pair(&line, "to", to);
 	log_pair(&line, "route", r ? r->name : "-");
 	log_pair(&line, "relay", *relay ? relay : "-");
-	log_pair(&line, "status", result_status(res));
+	log_pair(&line, "status", status);
 	snprintf(number, sizeof number, "%d", res->code);
 	log_pair(&line, "code", number);
 	log_pair(&line, "enhanced", *res->enhanced ? res->enhanced : "-");
@@ -136,45 +146,116 @@ log_results(const struct delivery *d, const struct message *m,
 		if (!done[i] && join_group(g->rcpts, g->n, i, ",", most,
 		    done, &to))
 			log_group(d, m, g, &g->rcpts[i]->res,
-			    buf_str(&to), ms);
+			    result_status(&g->rcpts[i]->res), buf_str(&to),
+			    ms);
 	}
 	buf_free(&to);
 	free(done);
 }
 
-/* --- sending --- */
-
-static void
-send_group(const struct delivery *d, const struct message *m,
-    const struct group *g)
+void
+deliver_log_queued(const struct delivery *d, const struct message *m)
 {
-	struct smtp *smtp;
-	struct ses *ses;
+	struct group none = { 0 };
+	struct result res = { .text = "stored" };
+	struct buf to = { 0 };
 	size_t i;
 
-	for (i = 0; i < g->n; i++)
-		g->rcpts[i]->route = g->route->name;
-	switch (g->route->type) {
+	for (i = 0; i < m->env.nrcpts && to.len <= SYSLOG_RCPTS; i++)
+		buf_addf(&to, "%s%s", i ? "," : "", m->env.rcpts[i].addr);
+	if (i < m->env.nrcpts)
+		buf_addf(&to, " and %zu more", m->env.nrcpts - i);
+	log_group(d, m, &none, &res, "queued", buf_str(&to), 0);
+	buf_free(&to);
+}
+
+/* --- sending --- */
+
+static struct link *
+link_of(const struct delivery *d, const struct route *r)
+{
+	return &d->links[r - d->config->routes];
+}
+
+static int
+link_open(const struct delivery *d, const struct route *r, struct link *l)
+{
+	if (r->type == ROUTE_SMTP && l->smtp == NULL)
+		l->smtp = smtp_open(r, d->config, d->log);
+	if (r->type == ROUTE_SES && l->ses == NULL)
+		l->ses = ses_open(r, d->config, d->env, d->log);
+	return (r->type == ROUTE_SMTP && l->smtp == NULL) ||
+	    (r->type == ROUTE_SES && l->ses == NULL) ? -1 : 0;
+}
+
+static void
+transport(const struct route *r, struct link *l, const struct parcel *p,
+    size_t n)
+{
+	size_t i;
+
+	switch (r->type) {
 	case ROUTE_SMTP:
-		smtp = smtp_open(g->route, d->config, d->log);
-		if (smtp)
-			smtp_deliver(smtp, &(struct parcel){ m, g->rcpts, g->n },
-			    1);
-		else
-			no_memory(g);
-		smtp_close(smtp);
+		smtp_deliver(l->smtp, p, n);
 		return;
 	case ROUTE_SES:
-		ses = ses_open(g->route, d->config, d->env, d->log);
-		if (ses)
-			ses_deliver(ses, m, g->rcpts, g->n);
-		else
-			no_memory(g);
-		ses_close(ses);
+		for (i = 0; i < n; i++)
+			ses_deliver(l->ses, p[i].m, p[i].rcpts, p[i].n);
 		return;
 	case ROUTE_MAILDIR:
-		maildir_deliver(g->route, m, g->rcpts, g->n);
+		for (i = 0; i < n; i++)
+			maildir_deliver(r, p[i].m, p[i].rcpts, p[i].n);
 		return;
+	}
+}
+
+/* Does the whole route fail, and not only for one message? */
+static void
+note_down(const struct route *r, struct link *l)
+{
+	const struct result *why = NULL;
+
+	if (r->type == ROUTE_SMTP)
+		why = smtp_down(l->smtp);
+	else if (r->type == ROUTE_SES)
+		why = ses_down(l->ses);
+	if (why) {
+		l->down = true;
+		l->why = *why;
+	}
+}
+
+/* Those groups, at least one, that are to take the route r. */
+static void
+send_groups(const struct delivery *d, const struct route *r,
+    struct group *const *groups, struct parcel *p, size_t n)
+{
+	struct link *l = link_of(d, r);
+	size_t i, k, step = n;
+
+	for (i = 0; i < n; i++) {
+		for (k = 0; k < groups[i]->n; k++)
+			groups[i]->rcpts[k]->route = r->name;
+		p[i] = (struct parcel){ groups[i]->m, groups[i]->rcpts,
+			groups[i]->n };
+	}
+	if (link_open(d, r, l) < 0) {
+		for (i = 0; i < n; i++)
+			no_memory(groups[i]);
+		return;
+	}
+	if (d->queue && r->rate > 0)
+		step = 1;
+	for (i = 0; i < n; i += step) {
+		if (l->down && d->in_run) {
+			for (k = i; k < n; k++)
+				set_all(groups[k], &l->why);
+			return;
+		}
+		if (step == 1 && d->queue && r->rate > 0)
+			rate_wait(d->queue, r->name, r->rate);
+		transport(r, l, p + i, step);
+		note_down(r, l);
 	}
 }
 
@@ -183,10 +264,10 @@ send_group(const struct delivery *d, const struct message *m,
  * down to them. NULL: nowhere.
  */
 static const struct route *
-fall_back(const struct delivery *d, const struct message *m, struct group *g)
+fall_back(const struct delivery *d, struct group *g)
 {
 	const struct route *next = g->route->fallback_route;
-	struct buf why = { 0 };
+	struct buf why = { 0 }, line = { 0 };
 	struct result res;
 	size_t i, left = 0;
 	int rc;
@@ -200,17 +281,22 @@ fall_back(const struct delivery *d, const struct message *m, struct group *g)
 	/* SES would refuse what its own rule does not cover. */
 	while (next && next->type == ROUTE_SES) {
 		buf_reset(&why);
-		rc = routing_allows(next, m, &why, &res);
+		buf_adds(&why, "fallback not used: ");
+		rc = routing_allows(next, g->m, &why, &res);
 		if (rc == 1)
 			break;
-		log_trace(d->log, "* fallback %s not used: %s", next->name,
-		    rc < 0 ? res.text : buf_str(&why));
-		log_write(d->log, "id=%s route=%s reason=\"fallback not used: "
-		    "%s\"", m->id, next->name,
-		    rc < 0 ? res.text : buf_str(&why));
+		if (rc < 0)
+			buf_adds(&why, res.text);
+		log_trace(d->log, "* route %s: %s", next->name, buf_str(&why));
+		buf_reset(&line);
+		log_pair(&line, "id", g->m->id);
+		log_pair(&line, "route", next->name);
+		log_pair(&line, "reason", buf_str(&why));
+		log_write(d->log, "%s", buf_str(&line));
 		next = next->fallback_route;
 	}
 	buf_free(&why);
+	buf_free(&line);
 	if (next) {
 		log_trace(d->log, "* route %s failed (%s); falling back to %s",
 		    g->route->name, g->rcpts[0]->res.text, next->name);
@@ -220,39 +306,141 @@ fall_back(const struct delivery *d, const struct message *m, struct group *g)
 	return next;
 }
 
+/* A worker for which the route has no connection leaves the message to others. */
+static void
+leave(const struct delivery *d, struct group *g)
+{
+	if (g->route && d->worker >= g->route->connections) {
+		g->m->left = true;
+		g->route = NULL;
+	}
+}
+
+/* The recipients that are waiting, and their first route. -1: no memory. */
+static int
+group_init(const struct delivery *d, struct group *g, struct message *m)
+{
+	struct result res = { 0 };
+	size_t i;
+
+	*g = (struct group){ .m = m };
+	g->rcpts = malloc((m->env.nrcpts + 1) * sizeof *g->rcpts);
+	if (g->rcpts == NULL)
+		return -1;
+	for (i = 0; i < m->env.nrcpts; i++)
+		if (m->env.rcpts[i].state == RCPT_WAITING)
+			g->rcpts[g->n++] = &m->env.rcpts[i];
+	g->route = routing_choose(d->config, m, &g->why, &res);
+	if (g->route)
+		log_trace(d->log, "* route %s: %s", g->route->name,
+		    buf_str(&g->why));
+	else {
+		set_all(g, &res);
+		log_results(d, m, g, 0);
+	}
+	leave(d, g);
+	return 0;
+}
+
+/* All groups that take the same route as the first that has one. false: none. */
+static bool
+next_round(const struct delivery *d, struct group *groups, size_t n,
+    struct group **same, struct parcel *parcels)
+{
+	const struct route *r = NULL;
+	size_t i, k = 0;
+	int64_t begin = clock_ms(), ms;
+
+	for (i = 0; i < n; i++) {
+		if (r == NULL)
+			r = groups[i].route;
+		if (r && groups[i].route == r)
+			same[k++] = &groups[i];
+	}
+	if (r == NULL)
+		return false;
+	send_groups(d, r, same, parcels, k);
+	ms = clock_ms() - begin;
+	for (i = 0; i < k; i++) {
+		log_results(d, same[i]->m, same[i], ms);
+		same[i]->route = fall_back(d, same[i]);
+		leave(d, same[i]);
+	}
+	return true;
+}
+
+static void
+give_up(struct message *m)
+{
+	struct result res;
+	size_t i;
+
+	result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
+	for (i = 0; i < m->env.nrcpts; i++)
+		if (m->env.rcpts[i].state == RCPT_WAITING)
+			m->env.rcpts[i].res = res;
+}
+
+void
+deliver_all(const struct delivery *d, struct message *const *m, size_t n)
+{
+	struct group *groups = calloc(n + 1, sizeof *groups);
+	struct group **same = calloc(n + 1, sizeof(void *));
+	struct parcel *parcels = calloc(n + 1, sizeof *parcels);
+	size_t i, have = 0;
+
+	if (groups && same && parcels && d->links)
+		while (have < n && group_init(d, &groups[have], m[have]) == 0)
+			have++;
+	for (i = have; i < n; i++)
+		give_up(m[i]);
+	while (have > 0 && next_round(d, groups, have, same, parcels))
+		continue;
+	for (i = 0; i < have; i++) {
+		buf_free(&groups[i].why);
+		free(groups[i].rcpts);
+	}
+	free(groups);
+	free(same);
+	free(parcels);
+}
+
 void
 deliver(const struct delivery *d, struct message *m)
 {
-	struct group g = { .n = m->env.nrcpts };
-	struct result res = { 0 };
-	int64_t begin;
+	deliver_all(d, &m, 1);
+}
+
+int
+deliver_open(struct delivery *d, const struct config *c, struct log *log,
+    env_lookup env)
+{
+	*d = (struct delivery){ .config = c, .log = log, .env = env };
+	d->links = calloc(c->nroutes + 1, sizeof *d->links);
+	return d->links ? 0 : -1;
+}
+
+void
+deliver_disconnect(struct delivery *d)
+{
+	struct link *l;
 	size_t i;
 
-	g.rcpts = malloc((g.n + 1) * sizeof *g.rcpts);
-	if (g.rcpts == NULL) {
-		result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
-		for (i = 0; i < m->env.nrcpts; i++)
-			m->env.rcpts[i].res = res;
-		return;
+	for (i = 0; d->links && i < d->config->nroutes; i++) {
+		l = &d->links[i];
+		smtp_close(l->smtp);
+		ses_close(l->ses);
+		l->smtp = NULL;
+		l->ses = NULL;
 	}
-	for (i = 0; i < g.n; i++)
-		g.rcpts[i] = &m->env.rcpts[i];
-	g.route = routing_choose(d->config, m, &g.why, &res);
-	if (g.route)
-		log_trace(d->log, "* route %s: %s", g.route->name,
-		    buf_str(&g.why));
-	else {
-		set_all(&g, &res);
-		log_results(d, m, &g, 0);
-	}
-	while (g.route) {
-		begin = clock_ms();
-		send_group(d, m, &g);
-		log_results(d, m, &g, clock_ms() - begin);
-		g.route = fall_back(d, m, &g);
-	}
-	buf_free(&g.why);
-	free(g.rcpts);
+}
+
+void
+deliver_close(struct delivery *d)
+{
+	deliver_disconnect(d);
+	free(d->links);
+	d->links = NULL;
 }
 
 int

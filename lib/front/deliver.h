@@ -16,13 +16,38 @@ struct delivery {
 	const struct config *config;
 	struct log *log;
 	env_lookup env;		/* NULL with set-id privilege */
+	struct queue *queue;	/* where `rate` is kept; or NULL */
+	bool in_run;		/* a route that is down is not tried again */
+	unsigned worker;	/* which process of a run: a route's `connections`
+				 * take part */
+	struct link *links;	/* a route's connection, beside config->routes */
 };
 
 /*
- * deliver(d, m): try every recipient of m once, along the chain of fallbacks.
- * Fills each rcpts[].res and writes one log line a route and recipient group.
+ * deliver_open(d, c, log, env): nothing is connected yet; all must outlive d. 0,
+ * or -1 (no memory). deliver_close(d): connections end; fine when not open.
  */
+int deliver_open(struct delivery *d, const struct config *c, struct log *log,
+    env_lookup env);
+void deliver_close(struct delivery *d);
+
+/*
+ * deliver_disconnect(d): connections end; what is known to be down stays so.
+ */
+void deliver_disconnect(struct delivery *d);
+
+/*
+ * deliver_all(d, m, n): try every waiting recipient of these messages once, along
+ * the chain of fallbacks; messages for one route go over one connection, which
+ * stays open. Fills each rcpts[].res and writes one log line a route and
+ * recipient group. m->left is set when a route has no connection for this worker:
+ * recipients were left for the first one. deliver(d, m): one message.
+ */
+void deliver_all(const struct delivery *d, struct message *const *m, size_t n);
 void deliver(const struct delivery *d, struct message *m);
+
+/* deliver_log_queued(d, m): the log line of a message that is in the queue now. */
+void deliver_log_queued(const struct delivery *d, const struct message *m);
 
 /*
  * deliver_dry_run(d, m, out, res): print route, reason and envelope, send

@@ -24,6 +24,7 @@ struct session {
 	const struct config *config;
 	bool greeted;			/* with EHLO or HELO */
 	bool over;
+	bool begun;			/* the message in hand is submitted */
 	bool after_lf;			/* the last line ended in LF alone */
 	int status;
 	int64_t deadline;
@@ -459,6 +460,28 @@ data_source(void *ctx, void *out, size_t n)
 	return (ssize_t)done;
 }
 
+/* The envelope is final; where the message is stored may depend on it. */
+static int
+begin_message(void *ctx, struct intake *in, struct message *m,
+    struct result *res)
+{
+	struct session *s = ctx;
+	const struct config *c = s->config;
+
+	if (*m->env.from && c->override_from) {
+		free(m->env.from);
+		m->env.from = address_parse_one(c->override_from, c->domain,
+		    res);
+		if (m->env.from == NULL)
+			return -1;
+	}
+	if (settle_rcpts(s, res) < 0)
+		return -1;
+	s->begun = s->d->submission != NULL;
+	return s->begun ? submit_begin(s->d->submission, m, res) :
+	    spool_open(&m->spool, in->tmpdir, res);
+}
+
 static int
 take_message(struct session *s, struct result *res)
 {
@@ -475,22 +498,21 @@ take_message(struct session *s, struct result *res)
 		},
 		.dot = DOT_IS_DATA,
 		.max_size = c->max_size,
-		.tmpdir = s->d->tmpdir
+		.tmpdir = s->d->tmpdir,
+		.begin = begin_message,
+		.begin_ctx = s
 	};
 
 	m->born = in.header.now;
 	message_id_make(m->id);
-	if (intake_take(&in, data_source, s, m, res) < 0)
+	s->begun = false;
+	if (intake_take(&in, data_source, s, m, res) < 0) {
+		if (s->begun)
+			submit_abandon(s->d->submission);
 		return -1;
-	intake_note(&in, m, s->d->delivery->log);
-	if (*m->env.from && c->override_from) {
-		free(m->env.from);
-		m->env.from = address_parse_one(c->override_from, c->domain,
-		    res);
-		if (m->env.from == NULL)
-			return -1;
 	}
-	return settle_rcpts(s, res);
+	intake_note(&in, m, s->d->delivery->log);
+	return s->begun ? submit_end(s->d->submission, m, res) : 0;
 }
 
 /*
@@ -571,6 +593,25 @@ report(struct session *s)
 		}
 }
 
+/* What is safe in the queue is answered before anything can go wrong. */
+static void
+send_message(struct session *s)
+{
+	struct submission *sub = s->d->submission;
+
+	if (sub && sub->queued) {
+		reply(s, "250 2.0.0 queued as %s", s->m.id);
+		flush(s);
+		submit_send(sub, &s->m);
+		return;
+	}
+	if (sub)
+		submit_send(sub, &s->m);
+	else
+		s->d->deliver(s->d->delivery, &s->m);
+	report(s);
+}
+
 static void
 data(struct session *s, char *arg)
 {
@@ -586,10 +627,8 @@ data(struct session *s, char *arg)
 	s->state = DATA_LINE;
 	if (take_message(s, &res) < 0)
 		refuse(s, &res);
-	else {
-		s->d->deliver(s->d->delivery, &s->m);
-		report(s);
-	}
+	else
+		send_message(s);
 	forget(s);
 }
 

@@ -15,11 +15,19 @@
  * DSN parameters (RFC 3461) are heap strings as they stand on the wire, or NULL:
  * "SUCCESS,FAILURE", "rfc822;xtext", "FULL", xtext.
  */
+enum rcpt_state {
+	RCPT_WAITING,		/* to be sent, or to be sent again */
+	RCPT_TAKEN,
+	RCPT_REFUSED,		/* for good; the sender does not know yet */
+	RCPT_CLOSED		/* refused and done with */
+};
+
 struct rcpt {
 	char *addr;		/* canonical, see address.h; may be UTF-8 */
 	char *dsn_notify, *dsn_orcpt;
 	struct result res;	/* filled by the transport; zero: not tried */
 	const char *route;	/* name of the last route tried, or NULL */
+	enum rcpt_state state;	/* only who is waiting is sent to */
 	off_t mark;		/* of its state byte in a queue file */
 };
 
@@ -38,6 +46,7 @@ struct message {
 	struct envelope env;
 	struct addr_list identities;	/* mailboxes of From, then Sender */
 	bool pristine;		/* qmail's: goes out as it is */
+	bool left;		/* see deliver_all */
 	const char *tmpdir;	/* for what has to be encoded; or NULL */
 	/*
 	 * Called by a transport as soon as the peer's answer for these recipients

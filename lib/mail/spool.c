@@ -125,8 +125,8 @@ write_out(struct spool *sp, const unsigned char *p, size_t n,
 	if (sp->may_move && !sp->moved && move(sp, written) == 0 &&
 	    write_all(sp->fd, p, n) == 0)
 		return 0;
-	return result_fail(res, EXIT_IO, "cannot store the message: %s",
-	    strerror(why));
+	return result_fail(res, EXIT_IO, "cannot store the message in %s: %s",
+	    sp->place ? sp->place : "a temporary file", strerror(why));
 }
 
 static int

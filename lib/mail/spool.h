@@ -25,6 +25,7 @@ struct spool {
 	unsigned char *out;	/* write buffer, NULL once finished */
 	size_t out_len;
 	off_t written;		/* bytes that have left it */
+	const char *place;	/* what errors call it; NULL: a temporary file */
 	/*
 	 * Set: what cannot be written here goes on in a temporary file, which
 	 * becomes the spool; `moved` tells.

@@ -276,4 +276,5 @@ maildir_deliver(const struct route *r, const struct message *m,
 			report(&pl, &rcpts[i]->res);
 	}
 	place_close(&pl);
+	message_settled(m, rcpts, n);
 }

@@ -1,0 +1,264 @@
+#include "lib/front/outcome.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bearssl-glue.h"
+#include "lib/front/routing.h"
+#include "lib/store/bounce.h"
+#include "lib/store/schedule.h"
+
+/* Operators mend what is theirs, and a local fault is no fault of the mail's. */
+static bool
+may_bounce(const struct result *r)
+{
+	return r->cause != CAUSE_OPERATOR && r->cause != CAUSE_LOCAL;
+}
+
+static uint32_t
+random_number(void)
+{
+	uint32_t n = 0;
+
+	random_bytes(&n, sizeof n);
+	return n;
+}
+
+static void
+log_line(const struct delivery *d, const struct message *m,
+    const char *status, const char *reason)
+{
+	struct buf line = { 0 };
+
+	log_pair(&line, "id", m->id);
+	log_pair(&line, "from", *m->env.from ? m->env.from : "<>");
+	if (status)
+		log_pair(&line, "status", status);
+	log_pair(&line, "reason", reason);
+	log_write(d->log, "%s", buf_str(&line));
+	log_trace(d->log, "* %s: %s", m->id, reason);
+	buf_free(&line);
+}
+
+/* --- telling the sender --- */
+
+/* The report as a message of its own. */
+static int
+report_init(const struct delivery *d, struct message *r, const char *to,
+    int64_t now, struct result *res)
+{
+	struct buf from = { 0 };
+	int rc = 0;
+
+	*r = (struct message){ .born = (time_t)now, .spool.fd = -1 };
+	message_id_make(r->id);
+	buf_addf(&from, "MAILER-DAEMON@%s", d->config->hostname);
+	r->env.from = mem_dup("", 0);
+	r->env.rcpts = calloc(1, sizeof *r->env.rcpts);
+	if (r->env.rcpts)
+		r->env.rcpts[0].addr = mem_dup(to, strlen(to));
+	r->env.nrcpts = r->env.rcpts && r->env.rcpts[0].addr;
+	if (from.failed || r->env.from == NULL || r->env.nrcpts == 0 ||
+	    addr_list_add(&r->identities, from.p, from.len) < 0)
+		rc = result_fail(res, EXIT_OS, "out of memory");
+	buf_free(&from);
+	return rc;
+}
+
+/* Is there a way for mail without a sender? SES, for one, takes none. */
+static int
+has_route(const struct delivery *d, const struct message *r,
+    struct result *res)
+{
+	struct buf why = { 0 };
+	const struct route *route = routing_choose(d->config, r, &why, res);
+
+	buf_free(&why);
+	return route ? 0 : -1;
+}
+
+static int
+report_store(const struct bounce *b,
+    struct ticket *t, struct message *r, struct result *res)
+{
+	if (queue_create(t->q, t, r, res) < 0)
+		return -1;
+	if (bounce_write(b, &r->spool, res) == 0 &&
+	    spool_finish(&r->spool, res) == 0)
+		return queue_commit(t, res);
+	queue_remove(t);
+	return -1;
+}
+
+/*
+ * Queue a report about those recipients. 0; -1: it could not be stored; -2: there
+ * is no way to tell anyone. The reason is logged.
+ */
+static int
+tell(const struct delivery *d, struct ticket *t, const struct bounce *b)
+{
+	struct ticket report = { .q = t->q };
+	struct message r;
+	struct result res = { 0 };
+	int rc = report_init(d, &r, b->to, b->now, &res);
+
+	if (rc == 0 && has_route(d, &r, &res) < 0)
+		rc = -2;
+	if (rc == 0)
+		rc = report_store(b, &report, &r, &res);
+	if (rc < 0)
+		log_line(d, t->m, NULL, res.text);
+	else {
+		log_line(d, &r, "queued", b->delayed ? "delay notice" :
+		    "failure report");
+		deliver(d, &r);
+		/* Without a sender it has no report of its own: no deeper. */
+		outcome_apply(d, &report);
+	}
+	message_free(&r);
+	return rc;
+}
+
+/* The recipients in that state whom a report is wanted for. NULL: no memory. */
+static struct rcpt **
+select_rcpts(const struct message *m, enum rcpt_state state, bool delayed,
+    size_t *n)
+{
+	struct rcpt **v = malloc((m->env.nrcpts + 1) * sizeof *v);
+	size_t i;
+
+	*n = 0;
+	for (i = 0; v && i < m->env.nrcpts; i++)
+		if (m->env.rcpts[i].state == state &&
+		    bounce_wanted(&m->env.rcpts[i], delayed))
+			v[(*n)++] = &m->env.rcpts[i];
+	return v;
+}
+
+/* -2 also for a message without a sender: nobody can be told. */
+static int
+tell_some(const struct delivery *d, struct ticket *t, enum rcpt_state state,
+    bool delayed, int64_t now)
+{
+	const struct config *c = d->config;
+	struct bounce b = { .m = t->m, .delayed = delayed,
+		.to = c->bounce_to ? c->bounce_to : t->m->env.from,
+		.hostname = c->hostname, .now = (time_t)now,
+		.until = (time_t)(t->f.born + c->queue_lifetime) };
+	struct rcpt **v = select_rcpts(t->m, state, delayed, &b.n);
+	int rc = v ? 0 : -1;
+
+	b.rcpts = v;
+	if (b.n > 0)
+		rc = *t->m->env.from ? tell(d, t, &b) : -2;
+	free(v);
+	return rc;
+}
+
+static void
+set_state(struct ticket *t, enum rcpt_state from, enum rcpt_state to)
+{
+	struct message *m = t->m;
+	struct rcpt *r;
+	size_t i;
+
+	for (i = 0; i < m->env.nrcpts; i++) {
+		r = &m->env.rcpts[i];
+		if (r->state == from) {
+			r->state = to;
+			queue_mark(t, &r, 1);
+		}
+	}
+}
+
+/* --- judging --- */
+
+/*
+ * After the last fallback: a refusal is final. So is the result of who has waited
+ * for too long; local: someone's failure was ours.
+ */
+static void
+judge(const struct delivery *d, struct ticket *t, int64_t now, bool *local)
+{
+	bool expired = now - t->f.born >= d->config->queue_lifetime;
+	struct rcpt *r;
+	size_t i;
+
+	for (i = 0; i < t->m->env.nrcpts; i++) {
+		r = &t->m->env.rcpts[i];
+		if (r->state != RCPT_WAITING)
+			continue;
+		*local |= r->res.cause == CAUSE_LOCAL;
+		if (r->res.outcome == OUT_DONE)
+			r->state = RCPT_TAKEN;
+		else if (may_bounce(&r->res) && (expired ||
+		    r->res.outcome == OUT_PERM))
+			r->state = RCPT_REFUSED;
+		else
+			continue;
+		if (expired && r->res.outcome == OUT_TEMP)
+			log_line(d, t->m, "failed", "given up after "
+			    "`queue-lifetime`");
+		queue_mark(t, &r, 1);
+	}
+}
+
+static size_t
+count(const struct message *m, enum rcpt_state state)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->env.nrcpts; i++)
+		n += m->env.rcpts[i].state == state;
+	return n;
+}
+
+static void
+try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local)
+{
+	int64_t warn = d->config->queue_warn;
+
+	if (local)
+		t->f.next = now;
+	else {
+		t->f.tries++;
+		t->f.next = now + schedule_delay(t->f.tries, random_number());
+	}
+	if (warn > 0 && !t->f.warned && now - t->f.born >= warn) {
+		/* Whoever cannot be told is not asked about again. */
+		t->f.warned = true;
+		if (count(t->m, RCPT_WAITING) > 0)
+			tell_some(d, t, RCPT_WAITING, true, now);
+	}
+	queue_defer(t);
+}
+
+void
+outcome_apply(const struct delivery *d, struct ticket *t)
+{
+	int64_t now = time(NULL);
+	bool local = false;
+	int told = 0;
+
+	if (t->in != QUEUE_READY)
+		return;		/* taken for all, and gone */
+	schedule_mend(&t->f, now, d->config->queue_lifetime);
+	judge(d, t, now, &local);
+	if (t->in == QUEUE_READY && count(t->m, RCPT_REFUSED) > 0) {
+		told = tell_some(d, t, RCPT_REFUSED, false, now);
+		if (told == 0)
+			set_state(t, RCPT_REFUSED, RCPT_CLOSED);
+	}
+	if (t->in != QUEUE_READY)
+		return;
+	if (count(t->m, RCPT_WAITING) > 0 || told == -1)
+		try_later(d, t, now, local || told == -1);
+	else if (told == -2) {
+		if (queue_fail(t) == 0)
+			log_line(d, t->m, "failed", "kept in failed/: nobody "
+			    "can be told");
+		else
+			try_later(d, t, now, true);
+	} else
+		queue_remove(t);
+}

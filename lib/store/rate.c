@@ -1,0 +1,81 @@
+#include "lib/store/rate.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+
+enum { SECOND = 1000000, WIDTH = 20 };
+
+static const int64_t far_ahead = INT64_C(3600) * SECOND;
+
+int64_t
+rate_slot(int64_t *due, int64_t now, unsigned rate)
+{
+	int64_t wait;
+
+	if (*due < now || *due > now + far_ahead)
+		*due = now;
+	wait = *due - now - SECOND;
+	*due += SECOND / rate;
+	/* At a steady pace the first message of a burst waits for nothing. */
+	wait += SECOND / rate;
+	return wait > 0 ? wait : 0;
+}
+
+static int64_t
+read_due(int fd)
+{
+	char text[WIDTH + 1];
+	uint64_t due = 0;
+	ssize_t n = pread(fd, text, WIDTH, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	number_parse(text, 0, INT64_MAX, &due);
+	return (int64_t)due;
+}
+
+static int64_t
+take_slot(const struct queue *q, const char *route, int64_t now,
+    unsigned rate)
+{
+	char name[80], text[WIDTH + 1];
+	int64_t due, wait = SECOND / rate;
+	int fd;
+
+	snprintf(name, sizeof name, "rate.%s", route);
+	queue_raise(q);
+	fd = openat(q->dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+	    0660);
+	queue_lower(q);
+	if (fd < 0)
+		return wait;
+	if (flock(fd, LOCK_EX) == 0) {
+		due = read_due(fd);
+		wait = rate_slot(&due, now, rate);
+		snprintf(text, sizeof text, "%020" PRId64, due);
+		if (pwrite(fd, text, WIDTH, 0) != WIDTH && wait == 0)
+			wait = SECOND / rate;
+	}
+	close(fd);
+	return wait;
+}
+
+void
+rate_wait(const struct queue *q, const char *route, unsigned rate)
+{
+	struct timespec t;
+	int64_t wait;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	wait = take_slot(q, route, (int64_t)t.tv_sec * SECOND +
+	    t.tv_nsec / 1000, rate);
+	t.tv_sec = (time_t)(wait / SECOND);
+	t.tv_nsec = (long)(wait % SECOND) * 1000;
+	if (wait > 0)
+		nanosleep(&t, NULL);
+}

@@ -1,0 +1,25 @@
+/*
+ * `rate`: so many messages a second over a route, by all processes together, with
+ * a burst of one second. (The generic cell rate algorithm of ITU-T I.371: one time
+ * is kept, at which the next message would be due at a steady pace.)
+ */
+#ifndef SENDROUTE_RATE_H
+#define SENDROUTE_RATE_H
+
+#include <stdint.h>
+
+#include "lib/store/queue.h"
+
+/*
+ * rate_slot(due, now, rate): microseconds to wait for the next message; *due is
+ * moved on. A *due that lies more than an hour ahead is a clock that went back.
+ */
+int64_t rate_slot(int64_t *due, int64_t now, unsigned rate);
+
+/*
+ * rate_wait(q, route, rate): wait for a slot, kept in the queue's folder as
+ * rate.ROUTE. Where that cannot be written, each process keeps the pace alone.
+ */
+void rate_wait(const struct queue *q, const char *route, unsigned rate);
+
+#endif
