@@ -499,8 +499,9 @@ class Aliases(Bs):
         client, answers = self.start_with("bob@example.net", "ops", "eve@x.test")
         self.assertEqual([code for code, _ in answers], 3 * ["250"])
         client.say(b"DATA\r\n")
-        client.process.stdin.write(WHOLE + b"half\r\n")
+        client.process.stdin.write(b"From: a@x.test\r\n")
         self.write("aliases", "ops: /dev/null\n")
+        client.process.stdin.write(WHOLE + b"half\r\n")
         code, lines = client.say(b"more\r\n.\r\n")
         self.assertEqual((code, len(lines)), ("451", 3))
         for line, who in zip(lines, ("bob@example.net", "ops@client.test",

@@ -1083,7 +1083,7 @@ a_full_disk_is_temporary(void **state)
 	assert_int_equal(t.messages, 0);
 	assert_int_equal(t.status, 0);
 	out = strstr(t.out, GO_ON "451 4.3.0 b@y.example: deferred: "
-	    "cannot store the message: ");
+	    "cannot store the message in a temporary file: ");
 	assert_non_null(out);
 	out = strstr(out, "\r\n250 2.0.0 ok\r\n");
 	assert_non_null(out);
