@@ -69,7 +69,7 @@ open_folder(struct queue *q, enum queue_folder i)
 	q->folder[i] = openat(q->dir, names[i], flags);
 	/* With set-id privilege the folder would be the caller's. */
 	if (q->folder[i] < 0 && errno == ENOENT && !set_id(q) &&
-	    mkdirat(q->dir, names[i], 0700) == 0) {
+	    (mkdirat(q->dir, names[i], 0700) == 0 || errno == EEXIST)) {
 		sync_folder(q->dir);
 		q->folder[i] = openat(q->dir, names[i], flags);
 	}

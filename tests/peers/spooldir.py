@@ -406,9 +406,10 @@ R10, RAX, RDX, RSI, RDI, ORIG_RAX = 7, 10, 12, 13, 14, 15
 AT_FDCWD = -100
 O_CREAT = os.O_CREAT
 
-TRACEME, CONT, GETREGS, SETREGS, SYSCALL, SETOPTIONS = 0, 7, 12, 13, 24, 0x4200
-# exitkill, sysgood, fork, vfork, clone
-OPTIONS = 0x100000 | 1 | 2 | 4 | 8
+TRACEME, GETREGS, SETREGS, SYSCALL = 0, 12, 13, 24
+SETOPTIONS, GETEVENTMSG = 0x4200, 0x4201
+EXITKILL, SYSGOOD, FORK, VFORK, CLONE = 0x100000, 1, 2, 4, 8
+BIRTHS = (1, 2, 3)      # the events of the last three
 WALL, WNOTHREAD = 0x40000000, 0x20000000
 
 BEFORE, AFTER = "before", "after"
@@ -528,7 +529,8 @@ class Tracer:
         self.enter = enter or (lambda call: None)
         self.leave = leave or (lambda call: None)
         self.timeout = timeout
-        self.live, self.within, self.wanted = set(), {}, {}
+        self.live, self.buried = set(), set()
+        self.within, self.wanted = {}, {}
         self.done = Traced()
 
     @classmethod
@@ -586,7 +588,8 @@ class Tracer:
             _, status = os.waitpid(first, 0)
             if not os.WIFSTOPPED(status):
                 raise OSError(errno.EPERM, "not stopped")
-            self.ptrace(SETOPTIONS, first, None, OPTIONS)
+            self.ptrace(SETOPTIONS, first, None,
+                        EXITKILL | SYSGOOD | FORK | VFORK | CLONE)
             watchdog = threading.Timer(self.timeout, self.kill)
             watchdog.start()
             try:
@@ -605,14 +608,20 @@ class Tracer:
         pid, status = os.waitpid(-1, WALL | WNOTHREAD)
         if not os.WIFSTOPPED(status):
             self.live.discard(pid)
+            self.buried.add(pid)
             if pid == first:
                 self.done.exit = os.waitstatus_to_exitcode(status)
             return
-        self.live.add(pid)          # a new child, perhaps
+        self.live.add(pid)
         number, passed_on = os.WSTOPSIG(status), 0
         try:
             if number == signal.SIGTRAP | 0x80:
                 self._syscall(pid)
+            elif status >> 16 in BIRTHS:
+                born = ctypes.c_ulong()
+                self.ptrace(GETEVENTMSG, pid, None, ctypes.addressof(born))
+                if born.value not in self.buried:
+                    self.live.add(born.value)
             elif status >> 16 == 0 and number not in (signal.SIGSTOP,
                                                       signal.SIGTRAP):
                 passed_on = number

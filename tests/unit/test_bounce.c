@@ -828,7 +828,7 @@ test_report_that_cannot_be_written_fails(void **state)
 	close(w->out.fd);
 	w->out.fd = -1;
 	assert_fails(w, EXIT_IO,
-	    "cannot write the temporary file: Bad file descriptor");
+	    "cannot store the message in a temporary file: Bad file descriptor");
 }
 
 static void
