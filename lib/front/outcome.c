@@ -42,7 +42,12 @@ log_line(const struct delivery *d, const struct message *m,
 
 /* --- telling the sender --- */
 
-/* The report as a message of its own. */
+/* A report: queued as a message of its own when ticket.q is set. */
+struct report {
+	struct ticket ticket;
+	struct message m;
+};
+
 static int
 report_init(const struct delivery *d, struct message *r, const char *to,
     int64_t now, struct result *res)
@@ -78,15 +83,15 @@ has_route(const struct delivery *d, const struct message *r,
 }
 
 static int
-report_store(const struct bounce *b,
-    struct ticket *t, struct message *r, struct result *res)
+report_store(const struct bounce *b, struct queue *q, struct report *r,
+    struct result *res)
 {
-	if (queue_create(t->q, t, r, res) < 0)
+	if (queue_create(q, &r->ticket, &r->m, res) < 0)
 		return -1;
-	if (bounce_write(b, &r->spool, res) == 0 &&
-	    spool_finish(&r->spool, res) == 0)
-		return queue_commit(t, res);
-	queue_remove(t);
+	if (bounce_write(b, &r->m.spool, res) == 0 &&
+	    spool_finish(&r->m.spool, res) == 0)
+		return queue_commit(&r->ticket, res);
+	queue_remove(&r->ticket);
 	return -1;
 }
 
@@ -95,28 +100,40 @@ report_store(const struct bounce *b,
  * is no way to tell anyone. The reason is logged.
  */
 static int
-tell(const struct delivery *d, struct ticket *t, const struct bounce *b)
+tell(const struct delivery *d, struct queue *q, const struct bounce *b,
+    struct report *r)
 {
-	struct ticket report = { .q = t->q };
-	struct message r;
 	struct result res = { 0 };
-	int rc = report_init(d, &r, b->to, b->now, &res);
+	int rc = report_init(d, &r->m, b->to, b->now, &res);
 
-	if (rc == 0 && has_route(d, &r, &res) < 0)
+	if (rc == 0 && has_route(d, &r->m, &res) < 0)
 		rc = -2;
 	if (rc == 0)
-		rc = report_store(b, &report, &r, &res);
-	if (rc < 0)
-		log_line(d, t->m, NULL, res.text);
-	else {
-		log_line(d, &r, "queued", b->delayed ? "delay notice" :
+		rc = report_store(b, q, r, &res);
+	if (rc == 0) {
+		log_line(d, &r->m, "queued", b->delayed ? "delay notice" :
 		    "failure report");
-		deliver(d, &r);
-		/* Without a sender it has no report of its own: no deeper. */
-		outcome_apply(d, &report);
+		return 0;
 	}
-	message_free(&r);
+	log_line(d, b->m, NULL, res.text);
+	message_free(&r->m);
+	r->ticket.q = NULL;
 	return rc;
+}
+
+/*
+ * The first try of a report, once the message that it is about says that it was
+ * made: a crash before that makes another one.
+ */
+static void
+send_report(const struct delivery *d, struct report *r)
+{
+	if (r->ticket.q == NULL)
+		return;
+	deliver(d, &r->m);
+	/* Without a sender it has no report of its own: no deeper. */
+	outcome_apply(d, &r->ticket);
+	message_free(&r->m);
 }
 
 /* The recipients in that state whom a report is wanted for. NULL: no memory. */
@@ -138,7 +155,7 @@ select_rcpts(const struct message *m, enum rcpt_state state, bool delayed,
 /* -2 also for a message without a sender: nobody can be told. */
 static int
 tell_some(const struct delivery *d, struct ticket *t, enum rcpt_state state,
-    bool delayed, int64_t now)
+    bool delayed, int64_t now, struct report *r)
 {
 	const struct config *c = d->config;
 	struct bounce b = { .m = t->m, .delayed = delayed,
@@ -150,7 +167,7 @@ tell_some(const struct delivery *d, struct ticket *t, enum rcpt_state state,
 
 	b.rcpts = v;
 	if (b.n > 0)
-		rc = *t->m->env.from ? tell(d, t, &b) : -2;
+		rc = *t->m->env.from ? tell(d, t->q, &b, r) : -2;
 	free(v);
 	return rc;
 }
@@ -217,6 +234,7 @@ static void
 try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local)
 {
 	int64_t warn = d->config->queue_warn;
+	struct report r = { 0 };
 
 	if (local)
 		t->f.next = now;
@@ -228,15 +246,33 @@ try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local)
 		/* Whoever cannot be told is not asked about again. */
 		t->f.warned = true;
 		if (count(t->m, RCPT_WAITING) > 0)
-			tell_some(d, t, RCPT_WAITING, true, now);
+			tell_some(d, t, RCPT_WAITING, true, now, &r);
 	}
 	queue_defer(t);
+	send_report(d, &r);
+}
+
+/* All results are in, and `told` is what tell_some() returned. */
+static void
+conclude(const struct delivery *d, struct ticket *t, int64_t now, bool local,
+    int told)
+{
+	if (count(t->m, RCPT_WAITING) > 0 || told == -1)
+		try_later(d, t, now, local || told == -1);
+	else if (told == 0)
+		queue_remove(t);
+	else if (queue_fail(t) == 0)
+		log_line(d, t->m, "failed", "kept in failed/: nobody can be "
+		    "told");
+	else
+		try_later(d, t, now, true);
 }
 
 void
 outcome_apply(const struct delivery *d, struct ticket *t)
 {
 	int64_t now = time(NULL);
+	struct report r = { 0 };
 	bool local = false;
 	int told = 0;
 
@@ -245,20 +281,11 @@ outcome_apply(const struct delivery *d, struct ticket *t)
 	schedule_mend(&t->f, now, d->config->queue_lifetime);
 	judge(d, t, now, &local);
 	if (t->in == QUEUE_READY && count(t->m, RCPT_REFUSED) > 0) {
-		told = tell_some(d, t, RCPT_REFUSED, false, now);
+		told = tell_some(d, t, RCPT_REFUSED, false, now, &r);
 		if (told == 0)
 			set_state(t, RCPT_REFUSED, RCPT_CLOSED);
 	}
-	if (t->in != QUEUE_READY)
-		return;
-	if (count(t->m, RCPT_WAITING) > 0 || told == -1)
-		try_later(d, t, now, local || told == -1);
-	else if (told == -2) {
-		if (queue_fail(t) == 0)
-			log_line(d, t->m, "failed", "kept in failed/: nobody "
-			    "can be told");
-		else
-			try_later(d, t, now, true);
-	} else
-		queue_remove(t);
+	if (t->in == QUEUE_READY)
+		conclude(d, t, now, local, told);
+	send_report(d, &r);
 }

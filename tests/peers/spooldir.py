@@ -273,6 +273,14 @@ class Case(harness.Case):
         return self.quiet(run(args or ("-q",), conf=conf or self.good,
                               **more))
 
+    def age_rubbish(self):
+        """What a crash left in tmp/ is removed once it is a day old."""
+        for name in self.spool.names("tmp"):
+            os.utime(self.spool.file("tmp", name), (1, 1))
+        if self.spool.names("tmp"):
+            self.run_queue()
+        self.assertEqual(self.spool.names("tmp"), [])
+
     def drain(self, conf=None, most=8):
         """Run until the queue is empty, due or not."""
         for _ in range(most):
