@@ -54,6 +54,8 @@ const char options_help[] =
 "  -v            show the conversation\n"
 "  -bv           print route and envelope for the addresses\n"
 "  --dry-run     read the message, print route, reason and envelope\n"
+"  -q, -qf       run the queue: what is due, everything; -q15m: again and again\n"
+"  -bp           list the queue, as mailq does (--json: as JSON)\n"
 "  --version     what is built in\n"
 "More: sendroute(8)\n";
 

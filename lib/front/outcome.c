@@ -132,7 +132,8 @@ send_report(const struct delivery *d, struct report *r)
 		return;
 	deliver(d, &r->m);
 	/* Without a sender it has no report of its own: no deeper. */
-	outcome_apply(d, &r->ticket);
+	if (!r->m.left)
+		outcome_apply(d, &r->ticket);
 	message_free(&r->m);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/front/outcome.h"
@@ -86,16 +87,25 @@ try_now(struct submission *s, struct message *m)
 static void
 try_in_background(struct submission *s, struct message *m)
 {
+	pid_t child = fork();
 	int fd, null;
 
-	if (fork() != 0)
-		return;		/* without a process, a queue run will do it */
+	if (child != 0) {
+		/* Without a process, a queue run will do it. */
+		if (child > 0)
+			waitpid(child, NULL, 0);
+		return;
+	}
+	/* A grandchild is nobody's to wait for. */
 	setsid();
+	if (fork() != 0)
+		_exit(EXIT_OK);
 	signal(SIGHUP, SIG_IGN);
 	null = open("/dev/null", O_RDWR);
-	for (fd = 0; fd <= 2 && null >= 0; fd++)
+	if (null < 0)
+		null = open("/", O_RDONLY);
+	for (fd = 0; fd <= 2; fd++)
 		dup2(null, fd);
-	deliver_disconnect(s->delivery);
 	try_now(s, m);
 	_exit(EXIT_OK);
 }
