@@ -37,7 +37,8 @@ struct flight {
 	const struct parcel *parcels;
 	size_t n, next;			/* parcels; the first not yet begun */
 	struct list air, again;		/* sent; to be sent once more */
-	size_t count, bytes;		/* of what is in the air */
+	int count;			/* of what is in the air */
+	size_t bytes;			/* of its chunks */
 	size_t awaited;			/* replies */
 	bool ebb;			/* full: let half of it land */
 	unsigned connects;		/* since the last answer */
@@ -144,6 +145,20 @@ crash(struct flight *f)
 	return -1;
 }
 
+/*
+ * Each chunk in the air may be refused and cost a RSET, and peers count those. So
+ * a peer that takes everything is trusted with more and more at a time, and one
+ * that refuses with as many as RESETS_MAX still allows.
+ */
+static void
+count_resets(struct session *c, const struct transaction *t)
+{
+	if (t->res.outcome == OUT_DONE)
+		c->credit++;
+	else if (t->chunk || !t->go)
+		c->credit = RESETS_MAX - ++c->resets;
+}
+
 /* The oldest transaction is over: everything it sent was answered. */
 static int
 conclude(struct flight *f)
@@ -156,6 +171,7 @@ conclude(struct flight *f)
 		c->used = true;
 		f->connects = 0;
 	}
+	count_resets(c, t);
 	/* Nothing was sent behind it, so the peer awaits MAIL. */
 	if (t->chunk && t->res.outcome == OUT_DONE && f->air.head == NULL)
 		c->unfinished = false;
@@ -295,11 +311,10 @@ have_session(struct flight *f)
 
 	if (f->air.head)
 		return 0;
-	if (c->closing || (c->ready && c->used && stream_has_input(&c->s))) {
-		/* What a peer says unasked is good-bye. */
-		log_trace(c->log, "* the server has ended the session");
+	/* What a peer says unasked is good-bye. */
+	if (c->closing || (c->ready && (c->resets >= RESETS_MAX || (c->used &&
+	    stream_has_input(&c->s)))))
 		session_close(c);
-	}
 	if (c->ready)
 		return 0;
 	if (f->connects++ == CONNECTS_MAX)
@@ -379,22 +394,28 @@ is_more(const struct flight *f)
  * no more, because each of them is in doubt when the connection dies. Whether a
  * peer that offers CHUNKING knows it is tried with a single one.
  */
-static size_t
+static int
 most_in_air(const struct flight *f)
 {
-	size_t most = (size_t)f->c->turn / TURN_SHARE;
+	const struct session *c = f->c;
+	int most = c->turn / TURN_SHARE;
 
-	if (f->air.head->chunk && !f->c->chunks_proven)
-		return 1;
-	return most < FLIGHT_MIN ? FLIGHT_MIN :
-	    most > FLIGHT_MAX ? FLIGHT_MAX : most;
+	if (most < FLIGHT_MIN)
+		most = FLIGHT_MIN;
+	if (most > FLIGHT_MAX)
+		most = FLIGHT_MAX;
+	if (!f->air.head->chunk)
+		return most;
+	if (most > c->credit)
+		most = c->credit;
+	return most < 1 || !c->chunks_proven ? 1 : most;
 }
 
 /* Is it time to read replies rather than to send another message? */
 static bool
 must_wait(struct flight *f)
 {
-	size_t most;
+	int most;
 
 	if (f->air.head == NULL)
 		return false;

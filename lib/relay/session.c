@@ -222,6 +222,8 @@ connect_relay(struct session *c, const char *password)
 		return -1;
 	c->connected = true;
 	c->closing = c->used = c->unfinished = c->chunks_proven = false;
+	c->resets = 0;
+	c->credit = RESETS_MAX;
 	c->turn = INT_MAX;
 	stream_session(&c->s, c->config->timeout);
 	return introduce(c, password);

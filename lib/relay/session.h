@@ -16,7 +16,14 @@ enum {
 	DATA_SECONDS = 120, BLOCK_SECONDS = 180, DOT_SECONDS = 600,
 	QUIT_SECONDS = 5, REASON_SECONDS = 2,
 
-	COMMAND_MAX = 510		/* without CRLF */
+	COMMAND_MAX = 510,		/* without CRLF */
+
+	/*
+	 * RSETs behind messages that came to nothing, on one connection: Exim bears
+	 * ten (smtp_accept_max_nonmail), Postfix as many errors before it slows
+	 * down, twenty before it hangs up.
+	 */
+	RESETS_MAX = 8
 };
 
 /* What the last EHLO offered. */
@@ -39,6 +46,8 @@ struct session {
 	bool chunks_proven;		/* a BDAT was understood */
 	bool no_chunks;			/* none ever will be; outlives s */
 	bool down;			/* the last attempt failed: see res */
+	int resets;			/* behind messages that came to nothing */
+	int credit;			/* so many more may be risked at a time */
 	int turn;			/* ms: the shortest wait for a reply */
 	uint64_t written;		/* bytes, those in s.out included */
 	struct offer offer;

@@ -39,6 +39,7 @@ tls_privatekey = {home}/conf/key.pem
 message_size_limit = {limit}
 check_spool_space = 0
 smtp_accept_max = 0
+smtp_accept_queue_per_connection = 0
 recipients_max = 0
 host_lookup =
 rfc1413_hosts =

@@ -285,6 +285,30 @@ class Unmeasurable(Exception):
     pass
 
 
+def drive(case, conf, messages, calls=1):
+    """Hand messages (sender, [recipients], content) to the SMTP client alone, on
+    one connection, in so many calls; its first route is taken.  What became of
+    them: {(number, recipient): (outcome, code, certainly not taken)}."""
+    lines = []
+    for number, (sender, to, content) in enumerate(messages):
+        path = case.write("m%d" % number, content)
+        lines.append("%s %s %s" % (sender, ",".join(to), path))
+        if (number + 1) % -(-len(messages) // calls) == 0:
+            lines.append("")
+    done = subprocess.run([os.path.join(BUILD, "unit/test_smtp_drive"), conf],
+                          input="\n".join(lines) + "\n", text=True, timeout=120,
+                          env=clean_environment(), capture_output=True)
+    case.assertEqual((done.returncode, done.stderr), (0, ""))
+    found = {}
+    for line in done.stdout.splitlines():
+        if not line.startswith("down "):
+            number, to, outcome, code, untaken, _ = line.split(" ", 5)
+            case.assertNotIn((int(number), to), found, "settled twice")
+            found[int(number), to] = (outcome, int(code), untaken == "1")
+    case.assertEqual(len(found), sum(len(m[1]) for m in messages))
+    return found
+
+
 def kilobytes(pid, name, key):
     try:
         with open("/proc/%d/%s" % (pid, name)) as file:

@@ -13,7 +13,7 @@ import unittest
 
 import unpack
 from certs import certificates
-from harness import Case, EIGHT_BIT, HEAD, MESSAGE, crlf, letter, run
+from harness import Case, EIGHT_BIT, HEAD, MESSAGE, crlf, drive, letter, run
 
 DOMAIN = "example.test"
 OWNER = "daemon"        # a user that every Debian system has
@@ -311,6 +311,49 @@ class Deliveries(Case):
                    conf=self.conf(route, top="timeout 10s\n"))
         self.one_line(done, 75)
         self.nothing_came()
+
+    def test_a_small_message_is_one_chunk(self):
+        done = run(["-v", "-i", "-f", SENDER, "alice@" + DOMAIN], MESSAGE,
+                   conf=self.conf(self.route()))
+        self.assertRegex(self.expect(done, 0).err, r"(?m)^> BDAT \d+ LAST$")
+        self.came(MESSAGE)
+
+    def test_a_large_message_is_not(self):
+        message = letter(100000)
+        done = run(["-v", "-i", "-f", SENDER, "alice@" + DOMAIN], message,
+                   conf=self.conf(self.route()))
+        self.assertRegex(self.expect(done, 0).err, r"(?m)^> DATA$")
+        self.came(message)
+
+    # --- several on one connection ---
+
+    def batch(self, wrong):
+        """A hundred messages, some for nobody, each under a name of its own."""
+        messages = []
+        for number, name in enumerate(MANY):
+            if number in wrong:
+                name = "nobody-here"
+            messages.append(("f%d@sender.test" % number, [name + "@" + DOMAIN],
+                             crlf(letter(1000 + number))))
+        result = drive(self, self.conf(self.route()), messages)
+        for number, (sender, to, content) in enumerate(messages):
+            outcome = result[number, to[0]]
+            if number in wrong:
+                self.assertEqual(outcome, ("failed", 550, True))
+            else:
+                self.assertEqual(outcome, ("sent", 250, False))
+                self.came(content, MANY[number], sender)
+        self.nothing_came()
+
+    def test_a_hundred_messages(self):
+        """As many RSETs: no server takes offence."""
+        self.batch(())
+
+    def test_a_hundred_messages_every_fifth_for_nobody(self):
+        self.batch(range(0, 100, 5))
+
+    def test_thirty_for_nobody_in_a_row(self):
+        self.batch(range(20, 50))
 
     # --- who gets it ---
 

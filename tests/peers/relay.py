@@ -220,6 +220,9 @@ class Relay:
                 SILENT, or a number of seconds to wait. A function of (session,
                 argument) may return any of them, or None for the usual answer.
     hold        called with the session before the final dot is answered
+    no_bdat     BDAT is not known, whatever `extensions` say
+    stays_open  a refused BDAT leaves its transaction open (RFC 3030 lets the
+                state be anything)
     unix        listen on a socket of that path
     """
 
@@ -228,11 +231,13 @@ class Relay:
                      "PIPELINING", "SIZE 104857600", "8BITMIME",
                      "ENHANCEDSTATUSCODES"),
                  replies=None, name="relay.test", hold=None, offer_tls=True,
-                 always_354=False, auth_line=None, unix=None):
+                 always_354=False, auth_line=None, unix=None, no_bdat=False,
+                 stays_open=False):
         self.mode, self.users, self.mechs = tls, users, mechs
         self.extensions, self.replies = extensions, dict(replies or {})
         self.name, self.hold, self.always_354 = name, hold, always_354
         self.offer_tls, self.auth_line = offer_tls, auth_line
+        self.no_bdat, self.stays_open = no_bdat, stays_open
         self.cert = cert
         self.context = certificates.context(cert, only) if tls != "off" or \
             cert != "good" else None
@@ -429,6 +434,8 @@ class Conversation:
             self.session.commands.append(text)
             verb, _, argument = text.partition(" ")
             handler = getattr(self, "do_" + verb.lower(), None)
+            if verb.upper() == "BDAT" and self.relay.no_bdat:
+                handler = None
             if handler is None:
                 self.say("500 5.5.2 what is %s?" % verb[:20])
             elif handler(argument) == "end":
@@ -560,7 +567,11 @@ class Conversation:
         self.message.reply = code[:3] if isinstance(code, str) else \
             code.decode("latin-1")[:3] if isinstance(code, bytes) else ""
         self.say(code)
-        self.reset()
+        if step == "bdat" and self.message.reply[:1] != "2" and \
+                self.relay.stays_open:
+            self.message = None
+        else:
+            self.reset()
 
     def until_dot(self):
         """The data up to CRLF.CRLF, nothing else ends it."""

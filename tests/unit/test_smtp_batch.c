@@ -17,7 +17,7 @@
 #include "smtp.h"
 #include "tests/unit/script.h"
 
-enum { MESSAGES = 40, RCPTS = 2, CONNECTIONS = 6 };
+enum { MESSAGES = 64, RCPTS = 2, CONNECTIONS = 6 };
 
 /* A relay, the scripts of its connections in turn, and messages for it. */
 struct batch {
@@ -494,31 +494,79 @@ take_time(struct script *p)
 	nanosleep(&ms, NULL);
 }
 
-/* A peer 80 ms away: thirty-two. */
+/* The answers to messages from..to, each taken, behind the RSET of the last. */
+static struct script_step
+takes(struct buf *b, size_t from, size_t to)
+{
+	size_t i;
+
+	for (i = from; i <= to; i++)
+		buf_addf(b, "%s" OK2 "250 taken as %02zu\r\n", i > from ?
+		    "250 reset\r\n" : "", i);
+	return (struct script_step)SAYS_N(b->p, b->len);
+}
+
+/*
+ * A peer 80 ms away may have thirty-two, but not before it has shown that it takes
+ * what it gets.
+ */
 static void
 many_messages_in_the_air_when_the_peer_is_far(void **state)
 {
+	struct buf said[4] = { { 0 }, { 0 }, { 0 }, { 0 } };
 	struct script_step steps[] = {
 		SAYS("220 relay\r\n"), HEARS("EHLO h\r\n"), CALLS(take_time),
 		SAYS("250-relay\r\n250-PIPELINING\r\n250 CHUNKING\r\n"), FIRST,
-		HEARS_UNTIL("S: 32\r\n\r\n.\r\n"), SAYS(""),
-		HEARS_UNTIL("S: 39\r\n\r\n.\r\n"), SAYS(""), BYE
+		HEARS_UNTIL("S: 09\r\n\r\n.\r\n"), takes(&said[0], 1, 9),
+		HEARS_UNTIL("S: 27\r\n\r\n.\r\n"), takes(&said[1], 10, 27),
+		HEARS_UNTIL("S: 59\r\n\r\n.\r\n"), takes(&said[2], 28, 43),
+		HEARS_UNTIL("S: 63\r\n\r\n.\r\n"), SAYS("250 reset\r\n"),
+		takes(&said[3], 44, 63), BYE
 	};
-	struct batch *b = new_batch(40, 1);
-	struct buf early = { 0 }, late = { 0 };
+	struct batch *b = new_batch(64, 1);
 	size_t i;
 
 	(void)state;
-	for (i = 1; i < 40; i++)
-		buf_addf(i <= 16 ? &early : &late, "%s" OK2
-		    "250 taken as %02zu\r\n", i > 1 ? "250 reset\r\n" : "", i);
-	steps[7] = (struct script_step)SAYS_N(early.p, early.len);
-	steps[9] = (struct script_step)SAYS_N(late.p, late.len);
 	run_whole(b, steps);
-	for (i = 0; i < 40; i++)
+	for (i = 0; i < 64; i++)
 		is(b, i, OUT_DONE, "taken as");
-	buf_free(&early);
-	buf_free(&late);
+	/* EHLO, 0, 1..9, 10..27, 28..59, 60..63, QUIT */
+	assert_int_equal(b->script[0].writes, 7);
+	for (i = 0; i < 4; i++)
+		buf_free(&said[i]);
+	free_batch(b);
+}
+
+/* RSETs are counted by peers: fewer are risked, then another connection is made. */
+static void
+a_peer_that_refuses_is_sent_little_at_a_time(void **state)
+{
+#define NO "250 mail\r\n550 no\r\n554 nobody\r\n"
+	struct script_step one[] = {
+		SAYS("220 relay\r\n"), HEARS("EHLO h\r\n"), CALLS(take_time),
+		SAYS("250-relay\r\n250-PIPELINING\r\n250 CHUNKING\r\n"), FIRST,
+		HEARS_UNTIL("S: 09\r\n\r\n.\r\n"), SAYS(NO "250 reset\r\n" NO
+		    "250 reset\r\n" OK2 TAKEN("03") "250 reset\r\n" NO
+		    "250 reset\r\n" NO "250 reset\r\n" NO "250 reset\r\n" NO
+		    "250 reset\r\n" NO "250 reset\r\n" OK2 TAKEN("09")),
+		/* seven have come to nothing: one and that one are left */
+		HEARS(CHUNK("10") RSET CHUNK("11")),
+		SAYS(OK2 TAKEN("10") "250 reset\r\n" NO), BYE
+	};
+	static const struct script_step two[] = { BOTH,
+		HEARS(CHUNK("12")), SAYS(OK2 TAKEN("12")), BYE
+	};
+	struct batch *b = new_batch(13, 1);
+	size_t i;
+
+	(void)state;
+	b->steps[1] = two;
+	run_whole(b, one);
+	for (i = 0; i < 13; i++)
+		if (i == 0 || i == 3 || i == 9 || i == 10 || i == 12)
+			is(b, i, OUT_DONE, "taken as");
+		else
+			is(b, i, OUT_PERM, "550 no");
 	free_batch(b);
 }
 
@@ -1042,6 +1090,7 @@ main(void)
 		cmocka_unit_test(an_unreadable_text_cuts_the_connection),
 		cmocka_unit_test(few_messages_in_the_air_when_the_peer_is_near),
 		cmocka_unit_test(many_messages_in_the_air_when_the_peer_is_far),
+		cmocka_unit_test(a_peer_that_refuses_is_sent_little_at_a_time),
 		cmocka_unit_test(no_more_than_256_kib_in_the_air),
 		cmocka_unit_test(matrix_of_two_messages),
 		cmocka_unit_test(bdat_unknown_means_data_on_a_new_connection),
