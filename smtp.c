@@ -40,7 +40,6 @@ struct flight {
 	int count;			/* of what is in the air */
 	size_t bytes;			/* of its chunks */
 	size_t awaited;			/* replies */
-	bool ebb;			/* full: let half of it land */
 	unsigned connects;		/* since the last answer */
 	char *block;			/* CHUNK_MAX bytes */
 	struct result lost;		/* why the last connection ended */
@@ -411,21 +410,16 @@ most_in_air(const struct flight *f)
 	return most < 1 || !c->chunks_proven ? 1 : most;
 }
 
-/* Is it time to read replies rather than to send another message? */
+/*
+ * Is it time to read replies rather than to send another message? All that have
+ * come are read first, so that what then leaves leaves together.
+ */
 static bool
-must_wait(struct flight *f)
+must_wait(const struct flight *f)
 {
-	int most;
-
-	if (f->air.head == NULL)
-		return false;
-	most = most_in_air(f);
-	if (f->count >= most || f->bytes > FLIGHT_BYTES)
-		f->ebb = true;
-	else if (f->count <= most / 2)
-		f->ebb = false;
-	return f->ebb || !is_more(f) || !f->c->ready ||
-	    !f->c->offer.pipelining || stream_buffered(&f->c->s) > 0;
+	return f->air.head && (!is_more(f) || !f->c->ready ||
+	    !f->c->offer.pipelining || f->count >= most_in_air(f) ||
+	    f->bytes > FLIGHT_BYTES || stream_has_input(&f->c->s));
 }
 
 /* --- the interface --- */
