@@ -41,7 +41,7 @@ struct ticket {
 /*
  * queue_open(q, path, res): path must be there, its folders are made when they
  * are missing. uid and gid: the effective ids that may use it. 0; or -1 with exit
- * 73 (cannot be made), 77 (may not be used). queue_close(q): fine when not open.
+ * 73: it is not there, or may not be used. queue_close(q): fine when not open.
  */
 int queue_open(struct queue *q, const char *path, uid_t uid, gid_t gid,
     struct result *res);

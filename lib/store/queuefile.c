@@ -368,15 +368,19 @@ int
 queuefile_read(int fd, struct queuefile *f, struct message *m,
     struct result *res)
 {
-	const char *why = "it is damaged";
+	const char *why;
 	struct stat st;
 	size_t n;
 	off_t size = 0;
 	char *text = read_head(fd, &n, &why);
 	int rc = -1;
 
-	if (text && queuefile_fixed(text, n, f, &size) == 0) {
+	if (text)
 		why = "it is damaged";
+	if (text && strncmp(text, magic, sizeof "sendroute queue") == 0 &&
+	    strncmp(text, magic, sizeof magic - 1) != 0)
+		why = "another version of sendroute wrote it";
+	else if (text && queuefile_fixed(text, n, f, &size) == 0) {
 		take_flags(m, text + AT_FLAGS);
 		rc = parse_lines(m, text, n);
 	}
