@@ -316,8 +316,11 @@ have_session(struct flight *f)
 		session_close(c);
 	if (c->ready)
 		return 0;
-	if (f->connects++ == CONNECTS_MAX)
+	if (f->connects++ == CONNECTS_MAX) {
+		c->res = f->lost;
+		c->down = true;
 		return -1;
+	}
 	if (session_open(c) == 0)
 		return 0;
 	f->lost = c->res;

@@ -39,7 +39,7 @@ void smtp_deliver(struct smtp *c, const struct parcel *parcels, size_t n);
 
 /*
  * smtp_down(c): why the last attempt brought no session (connection, greeting,
- * EHLO, TLS, AUTH), or NULL.
+ * EHLO, TLS, AUTH), or none that answered anything before it ended; or NULL.
  */
 const struct result *smtp_down(const struct smtp *c);
 

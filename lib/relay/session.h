@@ -45,7 +45,7 @@ struct session {
 	bool unfinished;		/* a transaction: RSET before MAIL */
 	bool chunks_proven;		/* a BDAT was understood */
 	bool no_chunks;			/* none ever will be; outlives s */
-	bool down;			/* the last attempt failed: see res */
+	bool down;			/* no use to try again: see res */
 	int resets;			/* behind messages that came to nothing */
 	int credit;			/* so many more may be risked at a time */
 	int turn;			/* ms: the shortest wait for a reply */

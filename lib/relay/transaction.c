@@ -449,17 +449,33 @@ final_reply(struct transaction *t, struct session *c, const struct reply *r)
 		    "message refused", r);
 }
 
+/*
+ * 421: the peer ends the session. Many do so after so many messages, at the next
+ * MAIL: that one has lost nothing, and has its turn on another connection.
+ */
+static void
+good_bye(struct transaction *t, struct session *c, size_t i,
+    const struct reply *r)
+{
+	bool late = c->used || c->closing;
+
+	c->ready = false;
+	c->closing = true;
+	judge(&t->res, c, CAUSE_ROUTE, "the server closes the session", r);
+	t->put_off |= late && i <= MAIL;
+	t->judged = !t->put_off;
+}
+
 void
 transaction_reply(struct transaction *t, struct session *c,
     const struct reply *r)
 {
 	size_t i = t->got++;
 
-	if (r->code == 421) {
-		c->ready = false;
-		c->closing = true;
-		judge_all(t, c, CAUSE_ROUTE, "the server closes the session", r);
-	}
+	if (r->code == 421)
+		good_bye(t, c, i, r);
+	if (t->put_off)
+		return;
 	if (i == MAIL)
 		mail_reply(t, c, r);
 	else if (i >= RCPT && i < RCPT + t->n)
@@ -497,7 +513,7 @@ start_over(struct transaction *t, size_t n)
 	memset(&t->res, 0, sizeof t->res);
 	t->naccepted = 0;
 	t->chunk = t->launched = t->mail_refused = t->go = false;
-	t->judged = t->unchunked = false;
+	t->judged = t->put_off = t->unchunked = false;
 	t->end = 0;
 	t->n = n;
 }

@@ -30,6 +30,7 @@ struct transaction {
 	bool launched;			/* what is sent now is all of it */
 	bool mail_refused, go;		/* go: 354 came */
 	bool judged;			/* res is the peer's own word */
+	bool put_off;			/* good-bye came before it began */
 	bool unchunked;			/* BDAT is not known after all */
 	uint64_t end;			/* of the message: see session.written */
 	struct result res;		/* for whom nothing more exact is known */

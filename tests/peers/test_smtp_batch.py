@@ -200,9 +200,8 @@ class Endings(Batch):
                                    replies={"mail": three, "quit": DROP})
                 result = self.drive(relay, messages)
                 self.came_once(relay, messages, result)
-                for outcome, code, untaken in result.values():
-                    self.assertIn((outcome, code, untaken), (
-                        ("sent", 250, False), ("deferred", 421, True)))
+                self.assertEqual({r[0] for r in result.values()}, {"sent"})
+                self.assertEqual(len(relay.sessions), 7)
 
     def test_a_server_that_hangs_up_at_random(self):
         """Nothing doubled but what is called ambiguous, and nothing lost."""
