@@ -103,23 +103,22 @@ static void
 strand(struct flight *f, struct transaction *t, bool first)
 {
 	const struct session *c = f->c;
+	/* Good-bye, and gone: what came behind that was not looked at. */
+	bool left = c->closing && stream_wait_ms(&c->s) > 0;
 	struct result res;
 
-	if (t->unchunked)
-		settle(f, t, NULL);
-	else if (t->judged)
+	if (t->judged)
 		settle(f, t, &t->res);
-	else if (c->closing)
-		/* 421 to an earlier one: what came behind it was not looked at. */
-		settle(f, t, NULL);
-	else if (transaction_whole(t, c)) {
+	else if (transaction_whole(t, c) && !left && !t->unchunked &&
+	    !t->put_off) {
 		result_ambiguous(&res, "%s, after the whole message was sent: it "
 		    "may have been taken. Possible duplicate!", c->s.err.text);
 		settle(f, t, &res);
-	} else if (first && !(c->used && t->got == t->first))
+	} else if (first && !c->closing && !t->unchunked &&
+	    !(c->used && t->got == t->first))
 		settle(f, t, &f->lost);
 	else
-		/* A kept connection was no more, or it was its turn yet. */
+		/* A kept connection was no more, or it was not its turn yet. */
 		settle(f, t, NULL);
 }
 
@@ -190,10 +189,12 @@ apply(struct flight *f, const struct reply *r)
 {
 	struct transaction *t = f->air.head;
 
+	bool closing = f->c->closing;
+
 	transaction_reply(t, f->c, r);
-	if (r->code == 421)
-		f->lost = t->res;
 	f->awaited--;
+	if (f->c->closing && !closing)
+		f->lost = t->res;
 	return t->launched && t->got == t->sent ? conclude(f) : 0;
 }
 
@@ -482,6 +483,8 @@ smtp_deliver(struct smtp *c, const struct parcel *parcels, size_t n)
 		else
 			begin(&f);
 	free(f.block);
-	if (!c->session.ready)
+	if (c->session.ready)
+		c->session.used = true;
+	else
 		session_close(&c->session);
 }

@@ -14,7 +14,7 @@ enum {
 	/* RFC 5321 section 4.5.3.2, in seconds. */
 	GREETING_SECONDS = 300, MAIL_SECONDS = 300, RCPT_SECONDS = 300,
 	DATA_SECONDS = 120, BLOCK_SECONDS = 180, DOT_SECONDS = 600,
-	QUIT_SECONDS = 5, REASON_SECONDS = 2,
+	QUIT_SECONDS = 5, REASON_SECONDS = 2, BYE_SECONDS = 30,
 
 	COMMAND_MAX = 510,		/* without CRLF */
 
@@ -40,8 +40,8 @@ struct session {
 	struct log *log;
 	struct stream s;
 	bool connected, ready;		/* s is open; MAIL may follow */
-	bool closing;			/* the peer said 421 */
-	bool used;			/* a message was decided on it */
+	bool closing;			/* the peer says that it ends it */
+	bool used;			/* kept from an earlier message */
 	bool unfinished;		/* a transaction: RSET before MAIL */
 	bool chunks_proven;		/* a BDAT was understood */
 	bool no_chunks;			/* none ever will be; outlives s */

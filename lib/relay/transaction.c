@@ -450,8 +450,8 @@ final_reply(struct transaction *t, struct session *c, const struct reply *r)
 }
 
 /*
- * 421: the peer ends the session. Many do so after so many messages, at the next
- * MAIL: that one has lost nothing, and has its turn on another connection.
+ * The peer ends the session. Many do so after so many messages, at the next MAIL:
+ * that one has lost nothing, and has its turn on another connection.
  */
 static void
 good_bye(struct transaction *t, struct session *c, size_t i,
@@ -462,6 +462,7 @@ good_bye(struct transaction *t, struct session *c, size_t i,
 	c->ready = false;
 	c->closing = true;
 	judge(&t->res, c, CAUSE_ROUTE, "the server closes the session", r);
+	t->res.outcome = OUT_TEMP;
 	t->put_off |= late && i <= MAIL;
 	t->judged = !t->put_off;
 }
@@ -472,7 +473,8 @@ transaction_reply(struct transaction *t, struct session *c,
 {
 	size_t i = t->got++;
 
-	if (r->code == 421)
+	/* Where RSET does nothing, the next MAIL would add to the last. */
+	if (r->code == 421 || (i == RSET && r->code / 100 != 2))
 		good_bye(t, c, i, r);
 	if (t->put_off)
 		return;
@@ -491,9 +493,10 @@ transaction_wait(const struct transaction *t, struct session *c)
 {
 	size_t i = t->got;
 
-	session_step(c, c->closing ? QUIT_SECONDS : i <= MAIL ? MAIL_SECONDS :
-	    i < RCPT + t->n ? RCPT_SECONDS :
-	    i == RCPT + t->n && !t->chunk ? DATA_SECONDS : DOT_SECONDS);
+	/* Peers may hold their answers back until they have seen all of it. */
+	session_step(c, c->closing ? BYE_SECONDS : t->end > 0 ? DOT_SECONDS :
+	    i <= MAIL ? MAIL_SECONDS : i < RCPT + t->n ? RCPT_SECONDS :
+	    DATA_SECONDS);
 }
 
 /* --- what came of it --- */

@@ -7,7 +7,7 @@ import random
 
 import harness
 from harness import Case, HEAD, crlf, drive, letter
-from relay import DROP, Relay
+from relay import DROP, SILENT, Relay
 
 USERS = {"apikey": "pass word/+=1"}
 PLAIN = ("SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES")
@@ -26,10 +26,11 @@ class Batch(Case):
         how.setdefault("extensions", BOTH)
         return self.start(Relay(**how))
 
-    def drive(self, relay, messages, calls=1):
+    def drive(self, relay, messages, calls=1, top=""):
         more = {"user": "apikey", "password_file": self.secret(
             USERS["apikey"])} if relay.users else {}
-        return drive(self, self.conf(relay.route(**more)), messages, calls)
+        return drive(self, self.conf(relay.route(**more), top=top), messages,
+                     calls)
 
     def came_once(self, relay, messages, result):
         """What was sent, and nothing else, is at the relay, whole and for the
@@ -202,6 +203,17 @@ class Endings(Batch):
                 self.came_once(relay, messages, result)
                 self.assertEqual({r[0] for r in result.values()}, {"sent"})
                 self.assertEqual(len(relay.sessions), 7)
+
+    def test_silence_behind_a_421_is_no_good_bye(self):
+        """It may be busy with the message that came behind: that is in doubt."""
+        messages = some(3)
+        relay = self.relay(replies={
+            "rcpt <r1-0@rcpt.test>": "421 not him", "bdat": [
+                None, SILENT]})
+        result = self.drive(relay, messages, top="timeout 1s\n")
+        self.assertEqual([result[i, "r%d-0@rcpt.test" % i] for i in range(3)],
+                         [("sent", 250, False), ("deferred", 421, True),
+                          ("deferred", 0, False)])
 
     def test_a_server_that_hangs_up_at_random(self):
         """Nothing doubled but what is called ambiguous, and nothing lost."""

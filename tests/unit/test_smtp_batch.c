@@ -760,6 +760,30 @@ a_421_for_one_of_several(void **state)
 	free_batch(b);
 }
 
+/* Else a MAIL that is taken for a second one would share the first's recipients. */
+static void
+a_refused_rset_ends_the_session(void **state)
+{
+	static const struct script_step one[] = { HELLO(""),
+		HEARS(FROM("00")), SAYS("250 ok\r\n"),
+		HEARS(TO("00")), SAYS("250 ok\r\n"),
+		HEARS("DATA\r\n"), SAYS("451 later\r\n"),
+		HEARS(RSET), SAYS("502 what?\r\n"), BYE };
+	static const struct script_step two[] = { HELLO(""),
+		HEARS(FROM("01")), SAYS("250 ok\r\n"),
+		HEARS(TO("01")), SAYS("250 ok\r\n"),
+		HEARS("DATA\r\n"), SAYS("354 go\r\n"),
+		HEARS(DOTTED("01")), SAYS(TAKEN("01")), BYE };
+	struct batch *b = new_batch(2, 1);
+
+	(void)state;
+	b->steps[1] = two;
+	run_whole(b, one);
+	is(b, 0, OUT_TEMP, "451 later");
+	is(b, 1, OUT_DONE, "taken as 01");
+	free_batch(b);
+}
+
 /* Closes after each message, without a word. */
 static void
 a_server_that_closes_after_a_message(void **state)
@@ -1110,6 +1134,7 @@ main(void)
 		cmocka_unit_test(bdat_refused_later_means_data_for_that_message),
 		cmocka_unit_test(a_421_sends_the_rest_to_a_new_connection),
 		cmocka_unit_test(a_421_for_one_of_several),
+		cmocka_unit_test(a_refused_rset_ends_the_session),
 		cmocka_unit_test(a_server_that_closes_after_a_message),
 		cmocka_unit_test(a_kept_connection_that_was_closed_is_reopened),
 		cmocka_unit_test(a_kept_connection_that_dies_is_reopened_once),
