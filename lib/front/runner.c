@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +13,8 @@
 #include "lib/store/schedule.h"
 
 enum {
-	BATCH = 32,		/* messages in hand at once, and files open */
+	BATCH = 64,		/* messages in hand at once */
+	OTHER_FILES = 32,
 	WORKERS = 100,		/* what `connections` may be */
 	RESCAN_MS = 5 * 60 * 1000	/* a long run looks for new mail */
 };
@@ -316,6 +318,19 @@ wait_for(struct run *r, const pid_t *pids, unsigned n)
 	}
 }
 
+/* A message has a file, and perhaps another in which it was encoded. */
+static size_t
+batch(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 ||
+	    files.rlim_cur >= 2 * BATCH + OTHER_FILES)
+		return BATCH;
+	return files.rlim_cur > OTHER_FILES + 2 ?
+	    (size_t)(files.rlim_cur - OTHER_FILES) / 2 : 1;
+}
+
 /* One walk over the entries, by all processes. As work(). */
 static bool
 work_together(struct run *r)
@@ -325,8 +340,8 @@ work_together(struct run *r)
 	bool whole;
 
 	r->share = r->n / (2 * n) + 1;
-	if (r->share > BATCH)
-		r->share = BATCH;
+	if (r->share > batch())
+		r->share = batch();
 	r->left = false;
 	deliver_disconnect(r->d);
 	for (i = 1; i < n; i++) {
