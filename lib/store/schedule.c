@@ -25,7 +25,7 @@ schedule_mend(struct queuefile *f, int64_t now, int64_t lifetime)
 	int64_t away = now - f->next;
 
 	if (away > SCHEDULE_AWAY && away > lifetime)
-		f->born += away;
+		f->born = f->born < f->next ? f->born + away : now;
 	if (f->born > now)
 		f->born = now;
 }
