@@ -16,14 +16,15 @@ static const int64_t far_ahead = INT64_C(3600) * SECOND;
 int64_t
 rate_slot(int64_t *due, int64_t now, unsigned rate)
 {
-	int64_t wait;
+	/* Rounded up: the rate is not exceeded, however long it goes on. */
+	int64_t pace = (SECOND + rate - 1) / rate, wait;
 
 	if (*due < now || *due > now + far_ahead)
 		*due = now;
 	wait = *due - now - SECOND;
-	*due += SECOND / rate;
+	*due += pace;
 	/* At a steady pace the first message of a burst waits for nothing. */
-	wait += SECOND / rate;
+	wait += pace;
 	return wait > 0 ? wait : 0;
 }
 
