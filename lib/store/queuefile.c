@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,9 +168,10 @@ queuefile_put_state(int fd, const struct rcpt *r)
 
 /* --- reading --- */
 
-/* `key`, a blank, and `width` digits at the start of text. */
+/* Behind key, `width` digits at the start of text, and the end of the line. */
 static int
-number(const char *text, const char *key, size_t width, uint64_t *out)
+number(const char *text, const char *key, size_t width, uint64_t max,
+    uint64_t *out)
 {
 	char digits[TIME_WIDTH + 1];
 	size_t n = strlen(key);
@@ -178,7 +180,21 @@ number(const char *text, const char *key, size_t width, uint64_t *out)
 		return -1;
 	memcpy(digits, text, width);
 	digits[width] = '\0';
-	return number_parse(digits, 0, INT64_MAX, out);
+	return number_parse(digits, 0, max, out);
+}
+
+static bool
+are_flags(const char *text)
+{
+	size_t i;
+
+	if (memcmp(text - 7, "\nflags ", 7) != 0 || text[FLAGS] != '\n')
+		return false;
+	for (i = 0; i < FLAGS; i++)
+		if (text[i] != '-' && (i >= sizeof flag_letters - 1 ||
+		    text[i] != flag_letters[i]))
+			return false;
+	return true;
 }
 
 int
@@ -187,13 +203,13 @@ queuefile_fixed(const char *text, size_t n, struct queuefile *f, off_t *size)
 	uint64_t born, next, tries, bytes, uid;
 
 	if (n < QUEUEFILE_FIXED || memcmp(text, magic, sizeof magic - 1) != 0 ||
-	    number(text + AT_BORN, "\nborn ", TIME_WIDTH, &born) < 0 ||
-	    number(text + AT_NEXT, "\nnext ", TIME_WIDTH, &next) < 0 ||
-	    number(text + AT_TRIES, "\ntries ", COUNT_WIDTH, &tries) < 0 ||
-	    number(text + AT_SIZE, "\nsize ", TIME_WIDTH, &bytes) < 0 ||
-	    memcmp(text + AT_FLAGS - 7, "\nflags ", 7) != 0 ||
-	    text[AT_FLAGS + FLAGS] != '\n' ||
-	    number(text + AT_UID, "\nuid ", COUNT_WIDTH, &uid) < 0)
+	    number(text + AT_BORN, "\nborn ", TIME_WIDTH, INT64_MAX, &born) ||
+	    number(text + AT_NEXT, "\nnext ", TIME_WIDTH, INT64_MAX, &next) ||
+	    number(text + AT_TRIES, "\ntries ", COUNT_WIDTH, UINT_MAX,
+	    &tries) ||
+	    number(text + AT_SIZE, "\nsize ", TIME_WIDTH, INT64_MAX, &bytes) ||
+	    !are_flags(text + AT_FLAGS) ||
+	    number(text + AT_UID, "\nuid ", COUNT_WIDTH, ULONG_MAX, &uid))
 		return -1;
 	*f = (struct queuefile){ .born = (int64_t)born, .next = (int64_t)next,
 		.tries = (unsigned)tries, .uid = (unsigned long)uid,
@@ -237,7 +253,7 @@ read_head(int fd, size_t *length, const char **why)
 	return NULL;
 }
 
-/* A heap copy of the value of a line that begins with key; NULL: another line. */
+/* Does the line begin with key? Then *value is what follows. */
 static bool
 value_of(const char *line, const char *key, const char **value)
 {
@@ -266,7 +282,7 @@ parse_last(const char *v, struct result *r)
 	uint64_t n;
 	size_t len = LAST_TEXT;
 
-	if (strlen(v) < LAST_VALUE || v[3] != ' ' || v[4 + LAST_ENHANCED] != ' ')
+	if (strlen(v) != LAST_VALUE || v[3] != ' ' || v[4 + LAST_ENHANCED] != ' ')
 		return -1;
 	memcpy(code, v, 3);
 	code[3] = '\0';
@@ -339,6 +355,8 @@ parse_lines(struct message *m, char *text, size_t n)
 {
 	char *line = text + QUEUEFILE_FIXED, *end;
 	struct result last = { 0 };
+	bool below_last = false;
+	const char *v;
 
 	/* A NUL, or a control byte, would be read as something else. */
 	for (end = line; end < text + n; end++)
@@ -347,10 +365,13 @@ parse_lines(struct message *m, char *text, size_t n)
 	for (; line < text + n - 1; line = end + 1) {
 		end = strchr(line, '\n');
 		*end = '\0';
-		if (parse_line(m, line, line - text, &last) < 0)
+		/* queuefile_put_last trusts that `last` stands right above. */
+		if (value_of(line, "rcpt ", &v) != below_last ||
+		    parse_line(m, line, line - text, &last) < 0)
 			return -1;
+		below_last = value_of(line, "last ", &v);
 	}
-	return m->env.from && m->env.nrcpts > 0 ? 0 : -1;
+	return m->env.from && m->env.nrcpts > 0 && !below_last ? 0 : -1;
 }
 
 static void
@@ -384,7 +405,7 @@ queuefile_read(int fd, struct queuefile *f, struct message *m,
 		take_flags(m, text + AT_FLAGS);
 		rc = parse_lines(m, text, n);
 	}
-	if (rc == 0 && (fstat(fd, &st) < 0 || st.st_size < (off_t)n + size)) {
+	if (rc == 0 && (fstat(fd, &st) < 0 || st.st_size - (off_t)n < size)) {
 		why = "it is shorter than its size says";
 		rc = -1;
 	}
