@@ -94,7 +94,7 @@ FETCHED = $(if $(strip $(FETCH)),build/src/fetched$(subst $() ,-,$(FETCH)))
 
 SRC = $(wildcard $(TOP_SRC)) $(sort $(wildcard lib/*/*.c))
 OBJ = $(SRC:%.c=build/obj/%.o) build/obj/build/builtin.o
-SAN = $(filter-out build/san/sendroute.o build/san/lib/base/format.o,\
+SAN = $(filter-out build/san/sendroute.o build/san/lib/small/%.o,\
 	$(SRC:%.c=build/san/%.o)) \
 	build/san/build/builtin.o
 LIBS = build/dep/musl/libbearssl.a build/dep/musl/libcjson.a

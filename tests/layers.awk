@@ -12,6 +12,7 @@ BEGIN {
 	level["lib/config"] = 3
 	level["lib/net"] = level["bearssl-glue"] = 2
 	level["lib/base"] = 1
+	level["lib/small"] = 0
 	allowed("bearssl", bearssl)
 	allowed("cJSON", cjson)
 	for (i = 1; i < ARGC; i++)

@@ -29,7 +29,7 @@ their_vsnprintf(size_t size, const char *fmt, ...)
 }
 
 #define FORMAT_TEST
-#include "lib/base/format.c"
+#include "lib/small/format.c"
 
 #define SAME_IN(size, ...) do { \
 	char ours[300]; \
