@@ -77,10 +77,9 @@ COLD_CFLAGS = -fno-builtin-memcpy -fno-jump-tables
 # no cost "in general" costs here: these were found by trying, all make 4 KiB.
 SMALLER = -Oz -malign-data=abi -fno-caller-saves
 SMALLEST = $(SMALLER) -fno-expensive-optimizations -fno-inline-small-functions \
-	-fno-optimize-sibling-calls \
-	-fno-tree-tail-merge -fno-tree-loop-im -fno-move-loop-invariants \
-	-fno-if-conversion -fno-shrink-wrap -fno-ipa-sra -fno-tree-slsr \
-	-fira-region=all
+	-fno-optimize-sibling-calls -fno-tree-tail-merge -fno-tree-loop-im \
+	-fno-move-loop-invariants -fno-if-conversion -fno-shrink-wrap \
+	-fno-ipa-sra -fno-tree-slsr -fira-region=all
 OWN = $(STD) $(WARN) $(CFLAGS) $(SMALL) -I. $(CPPFLAGS)
 LINK = -static -no-pie -s -Wl,--gc-sections -Wl,-z,relro,-z,now \
 	-Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,--build-id=none $(LDFLAGS)

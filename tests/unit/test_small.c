@@ -1,0 +1,142 @@
+/* Our strstr, strtoul and qsort against the C library's. */
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char *
+their_strstr(const char *s, const char *needle)
+{
+	return strstr(s, needle);
+}
+
+static unsigned long
+their_strtoul(const char *s, char **end, int base)
+{
+	return strtoul(s, end, base);
+}
+
+static void
+their_qsort(void *v, size_t n, size_t size,
+    int (*compare)(const void *, const void *))
+{
+	qsort(v, n, size, compare);
+}
+
+#define TEXT_TEST
+#define SORT_TEST
+#include "lib/small/text.c"
+#include "lib/small/sort.c"
+
+static void
+finds_text(void **state)
+{
+	static const char *const texts[] = { "", "a", "aa", "aab", "aaab",
+		"abab", "ababc", "abcabcabd", "\n\n", "x\n\ny", "\xff\xfe" };
+	size_t n = sizeof texts / sizeof texts[0], i, k;
+
+	(void)state;
+	for (i = 0; i < n; i++)
+		for (k = 0; k < n; k++)
+			assert_ptr_equal(text_strstr(texts[i], texts[k]),
+			    their_strstr(texts[i], texts[k]));
+}
+
+static void
+same_number(const char *s, int base)
+{
+	char *ours, *theirs;
+	unsigned long a, b;
+	int e;
+
+	errno = 0;
+	b = their_strtoul(s, &theirs, base);
+	e = errno;
+	errno = 0;
+	a = text_strtoul(s, &ours, base);
+	if (a != b || ours != theirs || (e == ERANGE) != (errno == ERANGE))
+		fail_msg("\"%s\" in base %d: %lu, not %lu; %zu, not %zu bytes",
+		    s, base, a, b, (size_t)(ours - s), (size_t)(theirs - s));
+	a = (unsigned long)text_strtoull(s, NULL, base);
+	if (a != b)
+		fail_msg("\"%s\" in base %d: %lu, not %lu", s, base, a, b);
+}
+
+static void
+reads_numbers(void **state)
+{
+	static const char *const texts[] = { "", " ", "-", "+", "0", "00", "07",
+		"08", "0x", "0xg", "0x1F", "0XfFz", "x1", "1", "-1", "+1", "--1",
+		" \t\n\v\f\r12 ", "12ab", "zZ", "-0x10", "0b1", "1 2",
+		"4294967295", "4294967296", "18446744073709551615",
+		"18446744073709551616", "-18446744073709551615",
+		"-18446744073709551616", "99999999999999999999999x",
+		"0xffffffffffffffff", "0x10000000000000000", "ndots", "5:",
+		"1777777777777777777777", "2000000000000000000000", "\xb2" };
+	static const int bases[] = { 0, 2, 8, 10, 16, 36 };
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		for (k = 0; k < sizeof bases / sizeof bases[0]; k++)
+			same_number(texts[i], bases[k]);
+}
+
+struct item {
+	unsigned key;
+	char rest[7];
+};
+
+static int
+compare_items(const void *a, const void *b)
+{
+	unsigned x = ((const struct item *)a)->key;
+	unsigned y = ((const struct item *)b)->key;
+
+	return (x > y) - (x < y);
+}
+
+static void
+sorts(void **state)
+{
+	struct item ours[300], theirs[300];
+	unsigned n, i, round, r = 1, range;
+
+	(void)state;
+	for (round = 0; round < 900; round++) {
+		n = round % 300;
+		range = round < 300 ? 5 : UINT_MAX;
+		for (i = 0; i < n; i++) {
+			r = r * 1664525 + 1013904223;
+			ours[i].key = round < 600 ? (r >> 8) % range :
+			    round % 2 ? i : n - i;
+			memset(ours[i].rest, (int)(ours[i].key & 0x7f), 7);
+		}
+		memcpy(theirs, ours, n * sizeof *ours);
+		sort_qsort(ours, n, sizeof *ours, compare_items);
+		their_qsort(theirs, n, sizeof *theirs, compare_items);
+		for (i = 0; i < n; i++) {
+			assert_int_equal(ours[i].key, theirs[i].key);
+			assert_memory_equal(ours[i].rest, theirs[i].rest, 7);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds_text),
+		cmocka_unit_test(reads_numbers),
+		cmocka_unit_test(sorts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
