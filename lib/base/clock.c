@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/zone.h"
+
 #ifndef BUILD_TIME
 #define BUILD_TIME 0
 #endif
@@ -32,16 +34,11 @@ clock_wall(void)
 void
 clock_rfc5322(char out[CLOCK_RFC5322_SIZE], time_t t)
 {
-	struct tm local, utc;
-	int64_t offset;
+	struct tm local;
+	int64_t offset = zone_offset(t);
 	char sign = '+';
 
-	localtime_r(&t, &local);
-	gmtime_r(&t, &utc);
-	offset = clock_from_civil(local.tm_year + 1900, local.tm_mon + 1,
-	    local.tm_mday, local.tm_hour, local.tm_min, 0) -
-	    clock_from_civil(utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-	    utc.tm_hour, utc.tm_min, 0);
+	clock_civil(t + offset, &local);
 	offset /= 60;
 	if (offset < 0) {
 		sign = '-';
@@ -67,7 +64,7 @@ clock_amz(char out[CLOCK_AMZ_SIZE], time_t t)
 {
 	struct tm tm;
 
-	gmtime_r(&t, &tm);
+	clock_civil(t, &tm);
 	print_time(out, CLOCK_AMZ_SIZE, "%04d%02d%02dT%02d%02d%02dZ", &tm);
 }
 
@@ -76,7 +73,7 @@ clock_text(char out[CLOCK_TEXT_SIZE], time_t t)
 {
 	struct tm tm;
 
-	gmtime_r(&t, &tm);
+	clock_civil(t, &tm);
 	print_time(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02d %02d:%02d:%02d UTC",
 	    &tm);
 }
@@ -86,7 +83,7 @@ clock_log(char out[CLOCK_TEXT_SIZE], time_t t)
 {
 	struct tm tm;
 
-	gmtime_r(&t, &tm);
+	clock_civil(t, &tm);
 	print_time(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ",
 	    &tm);
 }
@@ -96,7 +93,7 @@ clock_syslog(char out[CLOCK_TEXT_SIZE], time_t t)
 {
 	struct tm tm;
 
-	localtime_r(&t, &tm);
+	clock_civil(t + zone_offset(t), &tm);
 	snprintf(out, CLOCK_TEXT_SIZE, "%s %2d %02d:%02d:%02d",
 	    months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
@@ -119,6 +116,29 @@ clock_from_civil(int y, int mo, int d, int h, int mi, int s)
 	n = (int64_t)(y - 1) * 365 + leaps + before[mo - 1] + d - 1;
 	n -= 719162;	/* days from 0001-01-01 to 1970-01-01 */
 	return ((n * 24 + h) * 60 + mi) * 60 + s;
+}
+
+void
+clock_civil(int64_t t, struct tm *out)
+{
+	int64_t day, era, year;
+	int in_era, month;
+
+	day = t / 86400 - (t % 86400 < 0);
+	t -= day * 86400;
+	*out = (struct tm){ .tm_hour = (int)(t / 3600),
+		.tm_min = (int)(t / 60 % 60), .tm_sec = (int)(t % 60),
+		.tm_wday = (int)((day % 7 + 11) % 7) };
+	/* Eras of 400 years, and years that begin in March, from 0000-03-01. */
+	day += 719468;
+	era = day / 146097 - (day % 146097 < 0);
+	in_era = (int)(day - era * 146097);
+	year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+	in_era -= (int)(year * 365 + year / 4 - year / 100);
+	month = (5 * in_era + 2) / 153;
+	out->tm_mday = in_era - (153 * month + 2) / 5 + 1;
+	out->tm_mon = (month + 2) % 12;
+	out->tm_year = (int)(year + era * 400 + (month >= 10) - 1900);
 }
 
 /* The number that n digits make, or -1. */

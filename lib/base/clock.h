@@ -47,4 +47,10 @@ int clock_parse_http(const char *s, time_t *out);
  */
 int64_t clock_from_civil(int y, int mo, int d, int h, int mi, int s);
 
+/*
+ * clock_civil(t, out): the way back; sets tm_year to tm_sec and tm_wday. (gmtime_r
+ * would bring the C library's time zones along.)
+ */
+void clock_civil(int64_t t, struct tm *out);
+
 #endif
