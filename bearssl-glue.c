@@ -126,12 +126,11 @@ struct verifier {
 	bool self_issued;		/* a certificate that names itself */
 	char last_issuer[100];		/* of the last certificate seen */
 	struct leaf leaf;
-	br_x509_trust_anchor anchors[ANCHORS_MAX];
+	br_x509_trust_anchor anchors[ANCHORS_MAX];	/* with pins: the leaf */
+	char *copies[ANCHORS_MAX];	/* what they point into */
 	size_t nanchors;
 	int roots;			/* certificates in the bundle */
 	br_x509_minimal_context minimal;
-	br_x509_decoder_context decoder;	/* of roots, or the pinned leaf */
-	struct buf dn;			/* of the root being decoded */
 };
 
 static struct verifier *
@@ -140,40 +139,47 @@ verifier_of(const br_x509_class *const *ctx)
 	return (struct verifier *)(uintptr_t)(const void *)ctx;
 }
 
-static void
-append_dn(void *ctx, const void *data, size_t n)
+static unsigned char *
+bytes(struct der d)
 {
-	buf_add(ctx, data, n);
+	return (unsigned char *)(uintptr_t)d.p;
 }
 
-/* A copy of the key that the decoder holds, in memory of its own. */
+/*
+ * Keep a copy of a certificate that is trusted, as one more anchor. false: it is
+ * none that can be used, or there is trouble.
+ */
 static bool
-copy_key(br_x509_pkey *to, const br_x509_pkey *from)
+keep_anchor(struct verifier *v, const unsigned char *der, size_t len)
 {
-	unsigned char *p;
+	br_x509_trust_anchor *ta = &v->anchors[v->nanchors];
+	char *copy = mem_dup(der, len);
+	struct x509_view view;
+	struct x509_key key;
 
-	*to = *from;
-	if (from->key_type == BR_KEYTYPE_EC) {
-		to->key.ec.q = p = malloc(from->key.ec.qlen);
-		if (p)
-			memcpy(p, from->key.ec.q, from->key.ec.qlen);
-		return p != NULL;
-	}
-	to->key.rsa.n = p = malloc(from->key.rsa.nlen + from->key.rsa.elen);
-	if (p == NULL)
+	if (copy == NULL) {
+		v->trouble = BR_ERR_X509_LIMIT_EXCEEDED;
 		return false;
-	to->key.rsa.e = p + from->key.rsa.nlen;
-	memcpy(to->key.rsa.n, from->key.rsa.n, from->key.rsa.nlen);
-	memcpy(to->key.rsa.e, from->key.rsa.e, from->key.rsa.elen);
+	}
+	if (x509_view(&view, (unsigned char *)copy, len) < 0 ||
+	    !x509_key(&view, &key)) {
+		free(copy);
+		return false;
+	}
+	ta->dn.data = bytes(view.subject);
+	ta->dn.len = view.subject.n;
+	ta->flags = x509_is_ca(&view) ? BR_X509_TA_CA : 0;
+	if (key.curve != 0) {
+		ta->pkey.key_type = BR_KEYTYPE_EC;
+		ta->pkey.key.ec = (br_ec_public_key){ key.curve, bytes(key.q),
+			key.q.n };
+	} else {
+		ta->pkey.key_type = BR_KEYTYPE_RSA;
+		ta->pkey.key.rsa = (br_rsa_public_key){ bytes(key.n), key.n.n,
+			bytes(key.e), key.e.n };
+	}
+	v->copies[v->nanchors++] = copy;
 	return true;
-}
-
-static void
-free_anchor(br_x509_trust_anchor *ta)
-{
-	free(ta->dn.data);
-	free(ta->pkey.key_type == BR_KEYTYPE_EC ? ta->pkey.key.ec.q :
-	    ta->pkey.key.rsa.n);
 }
 
 /* anchors_find's callback: one more root for the minimal engine. */
@@ -181,28 +187,9 @@ static void
 add_anchor(void *ctx, const unsigned char *der, size_t len)
 {
 	struct verifier *v = ctx;
-	br_x509_trust_anchor *ta = &v->anchors[v->nanchors];
-	const br_x509_pkey *key;
 
-	if (v->nanchors == ANCHORS_MAX)
-		return;
-	buf_reset(&v->dn);
-	br_x509_decoder_init(&v->decoder, append_dn, &v->dn);
-	br_x509_decoder_push(&v->decoder, der, len);
-	key = br_x509_decoder_get_pkey(&v->decoder);
-	if (key == NULL || v->dn.failed)
-		return;
-	memset(ta, 0, sizeof *ta);
-	ta->dn.data = (unsigned char *)mem_dup(v->dn.p, v->dn.len);
-	ta->dn.len = v->dn.len;
-	ta->flags = br_x509_decoder_isCA(&v->decoder) ? BR_X509_TA_CA : 0;
-	if (ta->dn.data == NULL || !copy_key(&ta->pkey, key)) {
-		free(ta->dn.data);
-		v->trouble = BR_ERR_X509_LIMIT_EXCEEDED;
-		return;
-	}
-	v->nanchors++;
-	v->minimal.trust_anchors_num = v->nanchors;
+	if (v->nanchors < ANCHORS_MAX && keep_anchor(v, der, len))
+		v->minimal.trust_anchors_num = v->nanchors;
 }
 
 static void
@@ -227,10 +214,9 @@ check_pins(struct verifier *v, const struct x509_view *view)
 	for (i = 0; i < v->params->npins; i++)
 		if (memcmp(hash, v->params->pins[i], sizeof hash) == 0)
 			v->trouble = 0;
-	br_x509_decoder_init(&v->decoder, NULL, NULL);
-	br_x509_decoder_push(&v->decoder, v->cert, v->cert_len);
-	if (v->trouble == 0 && br_x509_decoder_get_pkey(&v->decoder) == NULL)
-		v->trouble = (unsigned)br_x509_decoder_last_error(&v->decoder);
+	if (v->trouble == 0 && !keep_anchor(v, v->cert, v->cert_len) &&
+	    v->trouble == 0)
+		v->trouble = BR_ERR_X509_UNSUPPORTED;
 }
 
 /* The collected certificate goes to the minimal engine, anchors first. */
@@ -336,7 +322,7 @@ verifier_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
 		return (*minimal)->get_pkey(minimal, usages);
 	if (usages)
 		*usages = BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN;
-	return br_x509_decoder_get_pkey(&v->decoder);
+	return &v->anchors[0].pkey;
 }
 
 static const br_x509_class verifier_class = {
@@ -787,8 +773,7 @@ tls_free(struct tls *t)
 	size_t i;
 
 	for (i = 0; i < t->verifier.nanchors; i++)
-		free_anchor(&t->verifier.anchors[i]);
-	buf_free(&t->verifier.dn);
+		free(t->verifier.copies[i]);
 	free(t->verifier.cert);
 	if (t->verifier.ca_fd >= 0)
 		close(t->verifier.ca_fd);

@@ -8,7 +8,7 @@
 enum {
 	TAG_INTEGER = 0x02, TAG_OCTETS = 0x04, TAG_OID = 0x06,
 	TAG_UTC_TIME = 0x17, TAG_GENERAL_TIME = 0x18,
-	TAG_SEQUENCE = 0x30, TAG_SET = 0x31, TAG_BOOLEAN = 0x01,
+	TAG_SEQUENCE = 0x30, TAG_SET = 0x31, TAG_BOOLEAN = 0x01, TAG_BITS = 0x03,
 	TAG_DNS_NAME = 0x82, TAG_VERSION = 0xA0, TAG_EXTENSIONS = 0xA3
 };
 
@@ -197,6 +197,66 @@ x509_names(const struct x509_view *v, char *out, size_t size)
 			break;
 	}
 	return count;
+}
+
+bool
+x509_is_ca(const struct x509_view *v)
+{
+	static const unsigned char basic_oid[] = { 0x55, 0x1D, 0x13 };
+	struct der value = extension(v, basic_oid, sizeof basic_oid), body, ca;
+
+	return der_next(&value, TAG_SEQUENCE, &body, NULL) &&
+	    der_next(&body, TAG_BOOLEAN, &ca, NULL) && ca.n == 1 && ca.p[0] != 0;
+}
+
+/* A positive INTEGER, without the zero that keeps it positive. */
+static bool
+take_integer(struct der *in, struct der *out)
+{
+	if (!der_next(in, TAG_INTEGER, out, NULL) || out->n == 0 ||
+	    out->p[0] >= 0x80)
+		return false;
+	for (; out->n > 0 && out->p[0] == 0; out->n--)
+		out->p++;
+	return out->n > 0;
+}
+
+static bool
+same(struct der d, const char *bytes, size_t n)
+{
+	return d.n == n && memcmp(d.p, bytes, n) == 0;
+}
+
+/* RFC 3279 section 2.3.1, RFC 5480 section 2. */
+bool
+x509_key(const struct x509_view *v, struct x509_key *key)
+{
+	static const char rsa[] = "\x2A\x86\x48\x86\xF7\x0D\x01\x01\x01";
+	static const char ec[] = "\x2A\x86\x48\xCE\x3D\x02\x01";
+	static const char p256[] = "\x2A\x86\x48\xCE\x3D\x03\x01\x07";
+	static const char p384[] = "\x2B\x81\x04\x00\x22";
+	static const char p521[] = "\x2B\x81\x04\x00\x23";
+	struct der in = v->spki, body, algorithm, id, bits;
+
+	memset(key, 0, sizeof *key);
+	/* No BIT STRING here ends within a byte. */
+	if (!der_next(&in, TAG_SEQUENCE, &body, NULL) ||
+	    !der_next(&body, TAG_SEQUENCE, &algorithm, NULL) ||
+	    !der_next(&algorithm, TAG_OID, &id, NULL) ||
+	    !der_next(&body, TAG_BITS, &bits, NULL) || bits.n < 2 ||
+	    bits.p[0] != 0)
+		return false;
+	key->q = (struct der){ bits.p + 1, bits.n - 1 };
+	if (same(id, rsa, sizeof rsa - 1))
+		return der_next(&key->q, TAG_SEQUENCE, &body, NULL) &&
+		    take_integer(&body, &key->n) && take_integer(&body, &key->e);
+	if (!same(id, ec, sizeof ec - 1) ||
+	    !der_next(&algorithm, TAG_OID, &id, NULL))
+		return false;
+	key->curve = same(id, p256, sizeof p256 - 1) ? 23 :
+	    same(id, p384, sizeof p384 - 1) ? 24 :
+	    same(id, p521, sizeof p521 - 1) ? 25 : 0;
+	return key->curve != 0;
 }
 
 void

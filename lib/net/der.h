@@ -1,7 +1,8 @@
 /*
  * Just enough DER (ITU-T X.690) to see, in an X.509 certificate (RFC 5280), the
- * fields that decide which trust anchor is needed and what an error text says.
- * Nothing is trusted on the strength of what is read here.
+ * fields that decide which trust anchor is needed and what an error text says, and
+ * the keys of certificates that are trusted already: roots of the bundle, pinned
+ * ones. Chains are judged elsewhere.
  */
 #ifndef SENDROUTE_DER_H
 #define SENDROUTE_DER_H
@@ -45,6 +46,18 @@ bool x509_subject(const unsigned char *cert, size_t n, struct der *out);
  * are.
  */
 unsigned x509_names(const struct x509_view *v, char *out, size_t size);
+
+/* x509_is_ca(v): basicConstraints says that it is the certificate of a CA. */
+bool x509_is_ca(const struct x509_view *v);
+
+struct x509_key {
+	int curve;		/* TLS's number: 23, 24, 25: P-256, -384, -521; 0: RSA */
+	struct der n, e;	/* RSA: without leading zeros */
+	struct der q;		/* EC: the point */
+};
+
+/* x509_key(v, key): `key` points into the certificate. false: of another kind. */
+bool x509_key(const struct x509_view *v, struct x509_key *key);
 
 /* x509_common_name(name, out, size): the CN of a Name for a person, or "". */
 void x509_common_name(struct der name, char *out, size_t size);
