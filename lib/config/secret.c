@@ -107,6 +107,7 @@ run(const char *command, int out)
 {
 	static const int defaults[] = { SIGPIPE, SIGCHLD, SIGINT, SIGQUIT,
 	    SIGTERM, SIGHUP, SIGALRM };
+	char *argv[] = { "sh", "-c", (char *)(uintptr_t)command, NULL };
 	sigset_t none;
 	size_t i;
 	int null;
@@ -126,7 +127,7 @@ run(const char *command, int out)
 		_exit(NOT_EXECUTED);
 	if (null > STDERR_FILENO)
 		close(null);
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	execv("/bin/sh", argv);
 	_exit(NOT_EXECUTED);
 }
 
