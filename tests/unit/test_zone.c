@@ -42,7 +42,7 @@ dates(void **state)
 	}
 }
 
-/* Every 5 hours over some years, every 12 days over the others. */
+/* Every 14 hours over some years, every 12 days over the others. */
 static void
 same_offsets(const char *tz, time_t from)
 {
@@ -55,8 +55,8 @@ same_offsets(const char *tz, time_t from)
 	else
 		unsetenv("TZ");
 	tzset();
-	for (t = from; t < 4100000000; t += 17977 +
-	    (t < 1500000000 || t > 2000000000) * 1000000) {
+	for (t = from; t < 4100000000; t += 50411 +
+	    (t < 1700000000 || t > 1900000000) * 1000000) {
 		localtime_r(&t, &tm);
 		ours = zone_offset(t);
 		if (ours != tm.tm_gmtoff)
