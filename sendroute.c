@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 #include "bearssl-glue.h"
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/login.h"
 #include "lib/config/config.h"
@@ -454,7 +456,7 @@ on_signal(int number)
 		stop = 1;
 }
 
-/* Without SA_RESTART: a sleep, and waiting for a worker, end. */
+/* Without SA_RESTART: waiting for a worker ends. */
 static void
 watch_signals(void)
 {
@@ -464,6 +466,24 @@ watch_signals(void)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
+}
+
+/* Until then, or a signal: blocked before the look, none comes in between. */
+static void
+sleep_until(int64_t end)
+{
+	struct timespec wait = { 0 };
+	sigset_t all, before;
+	int64_t left = 1;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	while (!stop && !reload && left > 0) {
+		left = end - clock_ms();
+		wait.tv_sec = (time_t)(left > 0 ? left / 1000 + 1 : 0);
+		pselect(0, NULL, NULL, NULL, &wait, &before);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /* A configuration that cannot be read leaves the one before in force. */
@@ -498,6 +518,10 @@ run_queue(struct program *p, const struct run_options *o, struct result *res)
 {
 	int rc;
 
+	/* The folder may have been made anew since the last run. */
+	queue_close(&p->queue);
+	if (queue_open(&p->queue, p->config.queue, p->uid, p->gid, res) < 0)
+		return -1;
 	if (deliver_open(&p->delivery, &p->config, &p->log,
 	    environment_of(p)) < 0)
 		return result_fail(res, EXIT_OS, "out of memory");
@@ -513,7 +537,6 @@ queue_mode(struct program *p)
 {
 	struct run_options o;
 	struct result res = { 0 };
-	struct timespec wait;
 
 	if (run_options_parse(p->options.queue, &o, &res) < 0 ||
 	    open_queue(p, &res) < 0)
@@ -526,10 +549,8 @@ queue_mode(struct program *p)
 				return complain(p, &res);
 			complain(p, &res);
 		}
-		wait = (struct timespec){ .tv_sec = (time_t)o.interval };
-		while (!stop && o.interval > 0 && wait.tv_sec > 0 &&
-		    nanosleep(&wait, &wait) < 0 && !reload)
-			continue;
+		if (o.interval > 0)
+			sleep_until(clock_ms() + 1000 * o.interval);
 		if (stop || o.interval == 0)
 			return EXIT_OK;
 		if (reload)

@@ -330,6 +330,8 @@ group_init(const struct delivery *d, struct group *g, struct message *m)
 	for (i = 0; i < m->env.nrcpts; i++)
 		if (m->env.rcpts[i].state == RCPT_WAITING)
 			g->rcpts[g->n++] = &m->env.rcpts[i];
+	if (g->n == 0)
+		return 0;	/* all have their results already */
 	g->route = routing_choose(d->config, m, &g->why, &res);
 	if (g->route)
 		log_trace(d->log, "* route %s: %s", g->route->name,

@@ -229,7 +229,8 @@ print_folder(struct list *l, enum queue_folder in, struct result *res)
 		    strerror(errno));
 	else if (rc > 0)
 		rc = result_fail(res, EXIT_OS, "out of memory");
-	qsort(ids.v, ids.n, sizeof *ids.v, compare);
+	if (ids.n > 0)
+		qsort(ids.v, ids.n, sizeof *ids.v, compare);
 	for (i = 0; rc == 0 && i < ids.n; i++)
 		rc = print_one(l, in, ids.v[i], res);
 	free(ids.v);

@@ -243,12 +243,10 @@ try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local)
 		t->f.tries++;
 		t->f.next = now + schedule_delay(t->f.tries, random_number());
 	}
-	if (warn > 0 && !t->f.warned && now - t->f.born >= warn) {
-		/* Whoever cannot be told is not asked about again. */
-		t->f.warned = true;
-		if (count(t->m, RCPT_WAITING) > 0)
-			tell_some(d, t, RCPT_WAITING, true, now, &r);
-	}
+	/* Who cannot be told now for a reason of ours is told the next time. */
+	if (warn > 0 && !t->f.warned && now - t->f.born >= warn)
+		t->f.warned = tell_some(d, t, RCPT_WAITING, true, now,
+		    &r) != -1;
 	queue_defer(t);
 	send_report(d, &r);
 }

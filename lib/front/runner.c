@@ -162,7 +162,8 @@ scan(struct run *r, struct result *res)
 		    r->d->queue->path, strerror(errno));
 	if (r->no_memory)
 		return result_fail(res, EXIT_OS, "out of memory");
-	qsort(r->v, r->n, sizeof *r->v, compare);
+	if (r->n > 0)
+		qsort(r->v, r->n, sizeof *r->v, compare);
 	return 0;
 }
 
@@ -248,7 +249,7 @@ take(struct run *r, const struct entry *e, struct job *j)
 static void
 send_batch(struct run *r, struct job *jobs, size_t n)
 {
-	struct message *m[BATCH];
+	struct message *m[BATCH] = { 0 };
 	size_t i;
 
 	for (i = 0; i < n; i++)
@@ -268,13 +269,14 @@ static bool
 work(struct run *r)
 {
 	struct job *jobs = malloc(BATCH * sizeof *jobs);
-	int64_t end = clock_ms() + RESCAN_MS;
+	/* What was selected is tried to its end: there is no other scan. */
+	int64_t end = selects(r->o) ? INT64_MAX : clock_ms() + RESCAN_MS;
 	const struct entry *e = NULL;
 	size_t n;
 
 	rewind_entries(r);
 	do {
-		for (n = 0; jobs && n < r->share &&
+		for (n = 0; jobs && !*r->stop && n < r->share &&
 		    (e = next_entry(r)) != NULL; )
 			n += take(r, e, &jobs[n]);
 		if (n > 0)

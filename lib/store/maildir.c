@@ -274,7 +274,7 @@ maildir_deliver(const struct route *r, const struct message *m,
 			    "delivered to %s", r->path);
 		else
 			report(&pl, &rcpts[i]->res);
+		message_settled(m, &rcpts[i], 1);
 	}
 	place_close(&pl);
-	message_settled(m, rcpts, n);
 }

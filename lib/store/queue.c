@@ -403,7 +403,7 @@ queue_defer(struct ticket *t)
 int
 queue_remove(struct ticket *t)
 {
-	if (remove_from(t, t->in) < 0)
+	if (t->in == QUEUE_FOLDERS || remove_from(t, t->in) < 0)
 		return -1;
 	sync_folder(t->q->folder[t->in]);
 	t->in = QUEUE_FOLDERS;

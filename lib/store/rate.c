@@ -11,7 +11,7 @@
 
 enum { SECOND = 1000000, WIDTH = 20 };
 
-static const int64_t far_ahead = INT64_C(3600) * SECOND;
+static const int64_t far_ahead = INT64_C(300) * SECOND;
 
 int64_t
 rate_slot(int64_t *due, int64_t now, unsigned rate)

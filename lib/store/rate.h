@@ -12,7 +12,7 @@
 
 /*
  * rate_slot(due, now, rate): microseconds to wait for the next message; *due is
- * moved on. A *due that lies more than an hour ahead is a clock that went back.
+ * moved on. A *due that lies more than five minutes ahead is a clock that went back.
  */
 int64_t rate_slot(int64_t *due, int64_t now, unsigned rate);
 

@@ -821,6 +821,76 @@ test_stop_reaches_all_workers(void **state)
 	assert_in_range(count_tries(w, 1), 16, 32);
 }
 
+static void
+test_empty_queue_is_a_run(void **state)
+{
+	check_order(*state, "", "", NULL, "");
+}
+
+static void
+test_selection_of_nothing(void **state)
+{
+	static const char *const options[] = { "", "Ikiwa", "I7E" };
+	struct world *w;
+	size_t i;
+
+	for (i = 0; i < sizeof options / sizeof *options; i++) {
+		w = *state;
+		add_three(w);
+		assert_int_equal(run_options_parse(options[i], &w->options,
+		    &w->res), 0);
+		run(w);
+		assert_string_equal(tried(w), "");
+		assert_int_equal(in_queue(w), 3);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* All that was selected gets its try, however long the run takes. */
+static void
+test_selection_that_takes_long_is_tried_to_its_end(void **state)
+{
+	struct world *w = *state;
+
+	routes(w, "sender *", NULL);
+	add_many(w, 60, NULL);
+	w->options.all = true;
+	jump = RESCAN;
+	run(w);
+	assert_int_equal(in_box(w), 60);
+	assert_int_equal(in_queue(w), 0);
+}
+
+/* A crash came before the bounce, or before the file was removed. */
+static void
+test_nobody_to_send_to_needs_no_connection(void **state)
+{
+	struct world *w = *state;
+	char id[24];
+
+	routes(w, NULL, "sender *");
+	queuedir_add(&w->d, &(struct queued){ .notify = "NEVER",
+		.rcpts = "!bob@example.net +carol@example.net" }, id);
+	queuedir_add(&w->d, &(struct queued){ .rcpts = "xbob@example.net" }, id);
+	run(w);
+	assert_int_equal(in_queue(w), 0);
+	assert_int_equal(*connects, 0);
+}
+
+static void
+test_stop_during_the_scan(void **state)
+{
+	struct world *w = *state;
+
+	routes(w, "sender *", NULL);
+	add_many(w, 3, NULL);
+	at_scan = stop_now;
+	run(w);
+	assert_int_equal(in_box(w), 0);
+	assert_int_equal(in_queue(w), 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -856,6 +926,11 @@ main(void)
 		TEST(test_workers_do_not_try_again_what_others_put_off),
 		TEST(test_fallback_that_others_have_to_leave),
 		TEST(test_stop_reaches_all_workers),
+		TEST(test_empty_queue_is_a_run),
+		TEST(test_selection_of_nothing),
+		TEST(test_selection_that_takes_long_is_tried_to_its_end),
+		TEST(test_nobody_to_send_to_needs_no_connection),
+		TEST(test_stop_during_the_scan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
