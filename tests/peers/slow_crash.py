@@ -25,7 +25,7 @@ FAULTS = (errno.EIO, errno.ENOSPC, errno.EINTR, errno.EMFILE)
 ON_DISK = (-errno.ENOSPC, -errno.EMFILE)    # no socket fails so
 NEVER, LATER = "550 5.1.1 no such user", "450 4.2.1 later"
 NOBODY, BUSY = "nobody@d.test", "busy@d.test"
-STRIPES = ("PIPELINING", "8BITMIME", "SIZE 1000000")
+OFFERS = ("PIPELINING", "8BITMIME", "SIZE 1000000")
 # Exit statuses of DESIGN; a traced run that was killed has -9.
 STATUSES = {0, 64, 65, 69, 71, 73, 74, 75, 77, 78}
 
@@ -95,7 +95,7 @@ def counted(call):
 
 
 class Sweep(Case):
-    extensions = STRIPES
+    extensions = OFFERS
     args, stdin = (), b""
 
     def setUp(self):
@@ -229,13 +229,8 @@ class Submission(Sweep):
         """Fair only when the answer to the final dot could not be noted."""
         self.assertEqual(count, 2)
         self.assertFalse(step.marked, "doubled though marked")
-        self.assertFalse(step.removed - {n for n in step.removed
-                                         if not self.was_queued(step, n)},
-                         "doubled though removed")
-
-    @staticmethod
-    def was_queued(step, name):
-        return any(path.endswith("/queue/" + name) for path in step.renamed)
+        queued = {os.path.basename(path) for path in step.renamed}
+        self.assertFalse(queued & step.removed, "doubled though removed")
 
     def test_killed(self):
         self.kills()
@@ -245,6 +240,26 @@ class Submission(Sweep):
 
     def test_short_counts(self):
         self.shorts()
+
+    def test_a_sync_that_fails_is_no_success(self):
+        """What is in memory alone was not queued, even if it is still there."""
+        def syncs(call):
+            return call.name in ("fsync", "fdatasync")
+
+        calls = [where.partition(",")[0] for _, where in self.steps(syncs)]
+        folders = [os.path.basename(os.path.dirname(p)) for p in calls]
+        names = [os.path.basename(p) for p in calls]
+        # The file, while it is in tmp/, and the folder it was moved into.
+        for number in (1 + folders.index("tmp"), 1 + names.index("queue")):
+            for why in (errno.EIO, errno.ENOSPC):
+                with self.subTest(call=calls[number - 1], why=why):
+                    self.fresh()
+                    done = self.trace(Step(syncs, number, -why))
+                    self.assertEqual(done.exit, 74, done)
+                    self.assertEqual(len(done.err.splitlines()), 1, done)
+                    self.assertEqual(self.spool.state(),
+                                     {"tmp": 0, "queue": 0, "failed": 0})
+                    self.assertEqual(self.relay.sessions, [])
 
 
 class Deferred(Submission):
@@ -275,7 +290,8 @@ class Background(Submission):
     def test_failing_calls(self):
         self.skipTest("as in the foreground")
 
-    test_short_counts = test_failing_calls
+    test_short_counts = test_a_sync_that_fails_is_no_success = \
+        test_failing_calls
 
 
 class Dialogue(Submission):
@@ -302,6 +318,8 @@ class Dialogue(Submission):
 
     def test_short_counts(self):
         self.skipTest("as without -bs")
+
+    test_a_sync_that_fails_is_no_success = test_short_counts
 
 
 class Run(Sweep):
@@ -351,7 +369,7 @@ class Run(Sweep):
 
 class Chunking(Run):
     """Several messages in one flight."""
-    extensions = STRIPES + ("CHUNKING",)
+    extensions = OFFERS + ("CHUNKING",)
 
     def in_flight(self):
         return 4

@@ -299,8 +299,16 @@ class Power(Case):
         for key, times in later.items():
             # Two reports: the first one was safe, but not yet on record.
             self.assertLessEqual(times, 1 + (key[1] == "<>"), later)
-            if known.get(key) and self.on_record(log, key, at):
+        twice = [key for key in later if known.get(key)]
+        for key in twice:
+            if at == len(log.ops) or self.on_record(log, key, at):
                 self.fail("%s doubled though on record" % (key,))
+        self.assertLessEqual(len({number for number, _ in twice}),
+                             self.in_flight(), "doubled: %s" % twice)
+
+    def in_flight(self):
+        """How many may have been taken and not be on record yet."""
+        return 1
 
     def more(self):
         return set()
@@ -404,6 +412,9 @@ class Run(Power):
 
 class Chunking(Run):
     extensions = ("PIPELINING", "8BITMIME", "SIZE 1000000", "CHUNKING")
+
+    def in_flight(self):
+        return 4
 
 
 class Requeue(Power):

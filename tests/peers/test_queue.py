@@ -18,7 +18,7 @@ from harness import (EIGHT_BIT, HEAD, MESSAGE, SENDROUTE, clean_environment,
 from relay import DROP, RST, SILENT, Relay
 from ses import Answer, Ses
 from spooldir import (ALICE, BOB, DAY, FIRST_RETRY, ID, LONGEST_RETRY, YEAR,
-                      Case, Mounted, Stored, number_of, numbered)
+                      Case, Mounted, Stored, Tracer, number_of, numbered)
 
 LATER = "450 4.2.1 mailbox busy, come back"
 NEVER = "550 5.1.1 no such user here"
@@ -1506,6 +1506,24 @@ class AtOnce(Case):
         self.assertEqual(self.numbers(), [2])
         self.run_queue("-qf")
         self.assertEqual(self.numbers(), [2, 1])
+
+    def test_a_message_that_goes_just_before_it_is_locked(self):
+        """A run has opened the file when another one delivers and removes it."""
+        Tracer.available()
+        stored, others = self.keep(message=numbered(1)), []
+
+        def leave(call):
+            if call.name in ("open", "openat") and not others and \
+                    call.open_flags() & os.O_ACCMODE == os.O_RDWR and \
+                    call.paths() == [stored.path]:
+                others.append(run(["-q"], conf=self.good))
+
+        done = Tracer(["-q"], self.good, leave=leave).run()
+        self.assertEqual((done.exit, done.err), (0, b""))
+        self.quiet(*others)
+        self.relay.settle()
+        self.assertEqual(self.numbers(), [1])
+        self.assertEqual(self.spool.names(), [])
 
     def test_twenty_submitters_and_two_runs(self):
         def submit(number):
