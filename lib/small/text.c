@@ -1,10 +1,11 @@
 /*
- * Four functions in place of the C library's: 5 KiB less, as its own are made for
- * speed (strstr), for streams of characters (strtoul) or for every locale
+ * Functions in place of the C library's: 6 KiB less, as its own are made for speed
+ * with long strings, for streams of characters (strtoul) or for every locale
  * (mbstowcs). The program never leaves the C locale.
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,9 +13,17 @@
 
 #ifdef TEXT_TEST
 #define strstr text_strstr
+#define strspn text_strspn
+#define strcspn text_strcspn
+#define strcpy text_strcpy
+#define strncpy text_strncpy
 #define strtoul text_strtoul
 #define strtoull text_strtoull
 char *text_strstr(const char *, const char *);
+size_t text_strspn(const char *, const char *);
+size_t text_strcspn(const char *, const char *);
+char *text_strcpy(char *, const char *);
+char *text_strncpy(char *, const char *, size_t);
 unsigned long text_strtoul(const char *, char **, int);
 unsigned long long text_strtoull(const char *, char **, int);
 #endif
@@ -31,6 +40,44 @@ strstr(const char *s, const char *needle)
 		if (strncmp(s, needle, n) == 0)
 			break;
 	return (char *)(uintptr_t)s;
+}
+
+/* How many bytes at the front are of the set, or are not. */
+static size_t
+span(const char *s, const char *set, bool of_it)
+{
+	size_t n = 0;
+
+	while (s[n] && (strchr(set, s[n]) != NULL) == of_it)
+		n++;
+	return n;
+}
+
+size_t
+strspn(const char *s, const char *set)
+{
+	return span(s, set, true);
+}
+
+size_t
+strcspn(const char *s, const char *set)
+{
+	return span(s, set, false);
+}
+
+char *
+strcpy(char *to, const char *s)
+{
+	return memcpy(to, s, strlen(s) + 1);
+}
+
+char *
+strncpy(char *to, const char *s, size_t n)
+{
+	size_t len = strnlen(s, n);
+
+	memset(to + len, 0, n - len);
+	return memcpy(to, s, len);
 }
 
 static unsigned

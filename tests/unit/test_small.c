@@ -1,4 +1,4 @@
-/* Our strstr, strtoul and qsort against the C library's. */
+/* Our strings, numbers and qsort against the C library's. */
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -15,6 +15,18 @@ static char *
 their_strstr(const char *s, const char *needle)
 {
 	return strstr(s, needle);
+}
+
+static size_t
+their_strspn(const char *s, const char *set)
+{
+	return strspn(s, set);
+}
+
+static size_t
+their_strcspn(const char *s, const char *set)
+{
+	return strcspn(s, set);
 }
 
 static unsigned long
@@ -47,6 +59,34 @@ finds_text(void **state)
 		for (k = 0; k < n; k++)
 			assert_ptr_equal(text_strstr(texts[i], texts[k]),
 			    their_strstr(texts[i], texts[k]));
+}
+
+static void
+spans_and_copies(void **state)
+{
+	static const char *const texts[] = { "", "a", "ba", "abc", "xabcx",
+		" \t x", "\xff\x80", "\x80z", "aaaaaaaaab" };
+	size_t n = sizeof texts / sizeof texts[0], i, k;
+	char out[16];
+
+	(void)state;
+	for (i = 0; i < n; i++) {
+		for (k = 0; k < n; k++) {
+			assert_int_equal(text_strspn(texts[i], texts[k]),
+			    their_strspn(texts[i], texts[k]));
+			assert_int_equal(text_strcspn(texts[i], texts[k]),
+			    their_strcspn(texts[i], texts[k]));
+		}
+		assert_ptr_equal(text_strcpy(out, texts[i]), out);
+		assert_string_equal(out, texts[i]);
+	}
+	memset(out, 'x', sizeof out);
+	assert_ptr_equal(text_strncpy(out, "abc", 6), out);
+	assert_memory_equal(out, "abc\0\0\0x", 7);
+	text_strncpy(out, "ABCDEF", 4);
+	assert_memory_equal(out, "ABCD\0\0x", 7);
+	text_strncpy(out, "", 0);
+	assert_memory_equal(out, "ABCD", 4);
 }
 
 static void
@@ -134,6 +174,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_text),
+		cmocka_unit_test(spans_and_copies),
 		cmocka_unit_test(reads_numbers),
 		cmocka_unit_test(sorts),
 	};
