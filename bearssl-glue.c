@@ -344,7 +344,7 @@ struct tls {
 	unsigned char iobuf[BR_SSL_BUFSIZE_BIDI];
 };
 
-/* As BearSSL's own default, but with one Poly1305 instead of two. */
+/* As BearSSL's own default, but with one of each instead of two. */
 static void
 set_chapol(br_ssl_engine_context *eng)
 {
@@ -352,7 +352,11 @@ set_chapol(br_ssl_engine_context *eng)
 
 	br_ssl_engine_set_chapol(eng, &br_sslrec_in_chapol_vtable,
 	    &br_sslrec_out_chapol_vtable);
-	br_ssl_engine_set_chacha20(eng, chacha ? chacha : &br_chacha20_ct_run);
+#ifndef __x86_64__	/* every one of those has SSE2 */
+	if (chacha == NULL)
+		chacha = &br_chacha20_ct_run;
+#endif
+	br_ssl_engine_set_chacha20(eng, chacha);
 #ifdef __SIZEOF_INT128__
 	br_ssl_engine_set_poly1305(eng, br_poly1305_ctmulq_get());
 #else
