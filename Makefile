@@ -81,10 +81,11 @@ SMALLEST = $(SMALLER) -fno-expensive-optimizations -fno-inline-small-functions \
 	-fno-move-loop-invariants -fno-if-conversion -fno-shrink-wrap \
 	-fno-ipa-sra -fno-tree-slsr -fira-region=all
 OWN = $(STD) $(WARN) $(CFLAGS) $(SMALL) -I. $(CPPFLAGS)
-# Where musl starts a static program nobody acts on RELRO; to be ready for it
-# costs up to 4 KiB of padding.
-RELRO = $(if $(findstring musl,$(CC)),norelro,relro)
-LINK = -static -no-pie -s -Wl,--gc-sections -Wl,-z,$(RELRO),-z,now \
+# Where musl starts a static program nobody acts on RELRO; to be ready for it, or
+# to begin the data on a page of their own, costs up to 4 KiB of padding.
+PACK = norelro,-z,common-page-size=64
+LINK = -static -no-pie -s -Wl,--gc-sections -Wl,-z,now \
+	-Wl,-z,$(if $(findstring musl,$(CC)),$(PACK),relro) \
 	-Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,--build-id=none $(LDFLAGS)
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
