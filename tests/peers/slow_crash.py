@@ -97,6 +97,7 @@ def counted(call):
 class Sweep(Case):
     extensions = OFFERS
     args, stdin = (), b""
+    more = ""               # lines of the route
 
     def setUp(self):
         Tracer.available()
@@ -110,7 +111,8 @@ class Sweep(Case):
             shutil.rmtree(self.spool.path)
         self.spool = Spool(self.path("spool%d" % self.number))
         self.prepare()
-        self.good = self.queue_conf(self.route(), top="timeout 5s\n")
+        self.good = self.queue_conf(self.route(extra=self.more),
+                                    top="timeout 5s\n")
         with self.relay.lock:
             self.relay.sessions.clear()
             self.relay.messages.clear()
@@ -287,11 +289,9 @@ class Refused(Submission):
 class Background(Submission):
     args = ("-odb", "-i", "-f", ALICE, BOB)
 
-    def test_failing_calls(self):
-        self.skipTest("as in the foreground")
-
-    test_short_counts = test_a_sync_that_fails_is_no_success = \
-        test_failing_calls
+    # The rest is as in the foreground.
+    test_failing_calls = test_short_counts = None
+    test_a_sync_that_fails_is_no_success = None
 
 
 class Dialogue(Submission):
@@ -316,10 +316,8 @@ class Dialogue(Submission):
             done.exit = -9
         super().judge(step, done)
 
-    def test_short_counts(self):
-        self.skipTest("as without -bs")
-
-    test_a_sync_that_fails_is_no_success = test_short_counts
+    # As without -bs.
+    test_short_counts = test_a_sync_that_fails_is_no_success = None
 
 
 class Run(Sweep):
@@ -374,8 +372,18 @@ class Chunking(Run):
     def in_flight(self):
         return 4
 
-    def test_short_counts(self):
-        self.skipTest("as without CHUNKING")
+    test_short_counts = None    # as without
+
+
+class Workers(Run):
+    """Three processes, which are killed together."""
+    more = "connections 3"
+
+    def in_flight(self):
+        return 3
+
+    # As in a single process.
+    test_failing_calls = test_short_counts = None
 
 
 # --- at random -------------------------------------------------------------
@@ -389,7 +397,8 @@ class Torture(Case):
         live, lock = set(), threading.Lock()
         promised, number = [], iter(range(1, 1 << 30))
         env = clean_environment(SENDROUTE_CONF=self.queue_conf(
-            self.route(), top="timeout 10s\nlog none\n"))
+            self.route(extra="connections 2"),
+            top="timeout 10s\nlog none\n"))
 
         def one(args, stdin):
             process = subprocess.Popen(

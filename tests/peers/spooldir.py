@@ -406,7 +406,8 @@ CHANGES = {"write", "pwrite64", "writev", "pwritev", "sendto", "sendmsg",
            "renameat", "renameat2", "mkdir", "mkdirat", "link", "linkat",
            "unlink", "unlinkat", "rmdir", "creat", "fallocate", "sendfile",
            "copy_file_range"}
-READS = {"read", "pread64", "readv", "recvfrom", "recvmsg", "openat", "open"}
+READS = {"read", "pread64", "readv", "recvfrom", "recvmsg", "openat", "open",
+         "getdents64", "flock"}
 # Those whose third argument is the number of bytes.
 COUNTED = {"read", "write", "pread64", "pwrite64", "sendto", "recvfrom"}
 REGISTERS = 27
