@@ -59,19 +59,60 @@ sha256(unsigned char out[SHA256_SIZE], const void *data, size_t n)
 	sha256_final(&h, out);
 }
 
-void
-hmac_sha256(unsigned char out[SHA256_SIZE], const void *key, size_t keylen,
-    const void *data, size_t n)
+static void
+hmac(const br_hash_class *hash, unsigned char *out, const void *key,
+    size_t keylen, const void *data, size_t n)
 {
 	br_hmac_key_context kc;
 	br_hmac_context hc;
 
-	br_hmac_key_init(&kc, &br_sha256_vtable, key, keylen);
+	br_hmac_key_init(&kc, hash, key, keylen);
 	br_hmac_init(&hc, &kc, 0);
 	br_hmac_update(&hc, data, n);
 	br_hmac_out(&hc, out);
 	mem_wipe(&kc, sizeof kc);
 	mem_wipe(&hc, sizeof hc);
+}
+
+void
+hmac_sha256(unsigned char out[SHA256_SIZE], const void *key, size_t keylen,
+    const void *data, size_t n)
+{
+	hmac(&br_sha256_vtable, out, key, keylen, data, n);
+}
+
+void
+hmac_md5(unsigned char out[MD5_SIZE], const void *key, size_t keylen,
+    const void *data, size_t n)
+{
+	hmac(&br_md5_vtable, out, key, keylen, data, n);
+}
+
+void
+pbkdf2_sha256(unsigned char out[SHA256_SIZE], const void *password, size_t n,
+    const void *salt, size_t salt_size, uint32_t iterations)
+{
+	unsigned char u[SHA256_SIZE];
+	br_hmac_key_context kc;
+	br_hmac_context hc;
+	size_t i;
+
+	br_hmac_key_init(&kc, &br_sha256_vtable, password, n);
+	br_hmac_init(&hc, &kc, 0);
+	br_hmac_update(&hc, salt, salt_size);
+	br_hmac_update(&hc, "\0\0\0\1", 4);
+	br_hmac_out(&hc, u);
+	memcpy(out, u, sizeof u);
+	while (--iterations > 0) {
+		br_hmac_init(&hc, &kc, 0);
+		br_hmac_update(&hc, u, sizeof u);
+		br_hmac_out(&hc, u);
+		for (i = 0; i < sizeof u; i++)
+			out[i] ^= u[i];
+	}
+	mem_wipe(&kc, sizeof kc);
+	mem_wipe(&hc, sizeof hc);
+	mem_wipe(u, sizeof u);
 }
 
 int

@@ -14,7 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/net/stream.h"
 
-enum { SHA256_SIZE = 32 };
+enum { SHA256_SIZE = 32, MD5_SIZE = 16 };
 
 /* SHA-256 in pieces; FIPS 180-4. Plain data: copy it to fork a computation. */
 struct sha256 { uint64_t opaque[16]; };
@@ -28,6 +28,14 @@ void sha256(unsigned char out[SHA256_SIZE], const void *data, size_t n);
 /* HMAC-SHA-256 (RFC 2104); out may overlap key or data. */
 void hmac_sha256(unsigned char out[SHA256_SIZE], const void *key, size_t keylen,
     const void *data, size_t n);
+
+/* HMAC-MD5, for CRAM-MD5 alone. */
+void hmac_md5(unsigned char out[MD5_SIZE], const void *key, size_t keylen,
+    const void *data, size_t n);
+
+/* PBKDF2 with HMAC-SHA-256, one block of it (RFC 8018 section 5.2). */
+void pbkdf2_sha256(unsigned char out[SHA256_SIZE], const void *password,
+    size_t n, const void *salt, size_t salt_size, uint32_t iterations);
 
 /* random_bytes(p, n): from the system's generator. 0, or -1. */
 int random_bytes(void *p, size_t n);

@@ -42,7 +42,7 @@ check_login(const struct config *c, const struct route *r, struct result *res)
 	if (r->auth == AUTH_OFF && r->user)
 		return FAIL(r, "route %s has auth off and a user; expected one "
 		    "of them", r->name);
-	if ((r->auth == AUTH_PLAIN || r->auth == AUTH_LOGIN) && !r->user)
+	if (r->auth != AUTH_AUTO && r->auth != AUTH_OFF && !r->user)
 		return FAIL(r, "route %s has auth but no user; expected user "
 		    "and a password", r->name);
 	return 0;

@@ -16,7 +16,10 @@
 
 enum route_type { ROUTE_SES, ROUTE_SMTP, ROUTE_MAILDIR };
 enum route_tls { TLS_STARTTLS, TLS_IMPLICIT, TLS_OFF };
-enum route_auth { AUTH_AUTO, AUTH_PLAIN, AUTH_LOGIN, AUTH_OFF };
+enum route_auth {
+	AUTH_AUTO, AUTH_PLAIN, AUTH_LOGIN, AUTH_CRAM_MD5, AUTH_SCRAM_SHA_256,
+	AUTH_OAUTHBEARER, AUTH_XOAUTH2, AUTH_OFF
+};
 enum route_credentials { CRED_AUTO, CRED_ENV, CRED_FILE, CRED_STATIC };
 
 /* One `senders` or `sender` line, in file order. */

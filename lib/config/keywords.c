@@ -18,11 +18,13 @@
 #define A_ROUTE "a name of letters, digits, '-', '_' and '.', 64 at most"
 #define A_PATTERN "alice@example.com, @example.com, @.example.com, \
 *-bounces@lists.example or *"
+#define A_AUTH "auto, plain, login, cram-md5, scram-sha-256, oauthbearer, \
+xoauth2 or off"
 #define A_TEXT "text of 1024 bytes at most"
 
 /* In the order of the enums that the choices stand for. */
 #define TYPES "ses smtp maildir | lmtp qmail"
-#define AUTHS "auto plain login off | cram-md5 scram-sha-256 oauthbearer xoauth2"
+#define AUTHS "auto plain login cram-md5 scram-sha-256 oauthbearer xoauth2 off"
 #define CREDENTIALS "auto env file static | container imds"
 
 const struct keyword keywords[KEYWORDS] = {
@@ -66,7 +68,7 @@ const struct keyword keywords[KEYWORDS] = {
 	{ "tls", RELAY, KW_CHOICE, B, R(tls), 0, 0, "starttls implicit off",
 	    "starttls, implicit or off" },
 	{ "auth", RELAY, KW_CHOICE, B, R(auth), 0, 0, AUTHS,
-	    "auto, plain, login or off" },
+	    A_AUTH },
 	{ "user", RELAY, KW_TEXT, B, R(user), 0, 1024, NULL, A_TEXT },
 	{ "password", RELAY, KW_TEXT, HIDE, R(password.value), 0, SECRET_MAX,
 	    NULL, "text of 4096 bytes at most" },

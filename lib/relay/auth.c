@@ -6,18 +6,16 @@
 
 #include "lib/base/base64.h"
 #include "lib/base/buf.h"
+#include "lib/relay/sasl.h"
 
-enum { MECH_PLAIN = 1, MECH_LOGIN = 2 };
-
-static unsigned
-mechanism(const char *name, size_t n)
-{
-	if (n == 5 && mem_iequal(name, "PLAIN", 5))
-		return MECH_PLAIN;
-	if (n == 5 && mem_iequal(name, "LOGIN", 5))
-		return MECH_LOGIN;
-	return 0;
-}
+/* One attempt to log in. */
+struct dialogue {
+	struct session *c;
+	struct sasl sasl;
+	struct buf challenge, answer;
+	struct reply r;			/* the last */
+	const char *wrong;		/* what the server has done, or NULL */
+};
 
 void
 auth_note(struct offer *o, const char *list)
@@ -28,122 +26,228 @@ auth_note(struct offer *o, const char *list)
 	while (*list) {
 		list += strspn(list, " =");
 		n = strcspn(list, " =");
-		o->mechs |= mechanism(list, n);
+		o->mechs |= sasl_known(list, n);
 		list += n;
 	}
 }
 
-/* Send base64 of data as a line of its own, wiping every copy. */
-static int
-send_secret(struct session *c, const char *prefix, const void *data, size_t n)
+static bool
+has_token(unsigned mech)
 {
-	char *line = malloc(strlen(prefix) + BASE64_SIZE(n) + 1);
+	return mech & (SASL_OAUTHBEARER | SASL_XOAUTH2);
+}
+
+/* --- one dialogue --- */
+
+/* Send base64 of the answer behind prefix, wiping every copy. */
+static int
+send_answer(struct dialogue *d, const char *prefix)
+{
+	size_t len = strlen(prefix), n = d->answer.len;
+	char *line = d->answer.failed ? NULL : malloc(len + BASE64_SIZE(n) + 1);
 	char shown[32];
-	size_t len = strlen(prefix);
 	int rc;
 
 	if (line == NULL)
-		return stream_fail(&c->s, CAUSE_LOCAL, "out of memory");
+		return stream_fail(&d->c->s, CAUSE_LOCAL, "out of memory");
 	memcpy(line, prefix, len);
-	line[len + base64_encode(line + len, data, n)] = '\0';
+	line[len + base64_encode(line + len, buf_str(&d->answer), n)] = '\0';
 	snprintf(shown, sizeof shown, "%s***", prefix);
-	rc = session_send_as(c, line, shown);
+	rc = session_send_as(d->c, line, shown);
 	str_wipe_free(line);
+	buf_wipe(&d->answer);
 	return rc;
 }
 
-/* RFC 4616: one message, sent along with AUTH when the line stays short. */
+/*
+ * With the client's first words, when it has them and the line stays within its
+ * limit; else they wait in d->answer. An empty first word is "=".
+ */
 static int
-auth_plain(struct session *c, const char *password, struct reply *r)
+send_auth(struct dialogue *d)
 {
-	struct buf b = { 0 };
-	bool initial;
-	int rc = -1;
+	char line[32];
 
-	buf_addc(&b, '\0');
-	buf_adds(&b, c->route->user);
-	buf_addc(&b, '\0');
-	buf_adds(&b, password);
-	if (b.failed) {
-		stream_fail(&c->s, CAUSE_LOCAL, "out of memory");
-		goto wipe;
+	snprintf(line, sizeof line, "AUTH %s ", sasl_name(d->sasl.mech));
+	if (d->sasl.mech == SASL_EXTERNAL)
+		return session_send(d->c, "AUTH EXTERNAL =");
+	if (sasl_begins(&d->sasl)) {
+		sasl_next(&d->sasl, "", 0, &d->answer);
+		if (strlen(line) + BASE64_SIZE(d->answer.len) <= COMMAND_MAX)
+			return send_answer(d, line);
 	}
-	initial = sizeof "AUTH PLAIN " - 1 + BASE64_SIZE(b.len) <= COMMAND_MAX;
-	if (!initial) {
-		if (session_send(c, "AUTH PLAIN") < 0 || session_reply(c, r) < 0)
-			goto wipe;
-		if (r->code != 334) {
-			rc = 0;
-			goto wipe;
-		}
+	line[strlen(line) - 1] = '\0';
+	return session_send(d->c, line);
+}
+
+static void
+keep_text(void *ctx, const char *text)
+{
+	buf_adds(ctx, text);
+}
+
+/* The next reply; a challenge in it is decoded. */
+static int
+hear(struct dialogue *d)
+{
+	struct buf *b = &d->challenge;
+	ssize_t n;
+
+	buf_reset(b);
+	if (reply_read(&d->c->s, d->c->log, &d->r, keep_text, b) < 0)
+		return -1;
+	if (b->failed)
+		return stream_fail(&d->c->s, CAUSE_LOCAL, "out of memory");
+	if (d->r.code != 334)
+		return 0;
+	n = base64_decode(b->p, b->len, b->p, b->len);
+	if (n < 0)
+		d->wrong = "the server's challenge is not in base64";
+	else {
+		b->len = (size_t)n;
+		b->p[n] = '\0';
 	}
-	if (send_secret(c, initial ? "AUTH PLAIN " : "", b.p, b.len) == 0)
-		rc = session_reply(c, r);
-wipe:
-	buf_wipe(&b);
+	return 0;
+}
+
+/* To the last reply, or until something is wrong. -1: the stream has failed. */
+static int
+converse(struct dialogue *d)
+{
+	if (send_auth(d) < 0 || hear(d) < 0)
+		return -1;
+	while (d->r.code == 334 && !d->wrong) {
+		if (d->answer.len == 0)
+			d->wrong = sasl_next(&d->sasl, buf_str(&d->challenge),
+			    d->challenge.len, &d->answer);
+		if (!d->wrong && (send_answer(d, "") < 0 || hear(d) < 0))
+			return -1;
+	}
+	if (d->r.code == 235 && !d->sasl.proven)
+		d->wrong = "the server does not prove that it knows the "
+		    "password: an impostor?";
+	return 0;
+}
+
+/* --- what came of it --- */
+
+/* 0; or -1 with c->res filled. */
+static int
+judge(struct dialogue *d)
+{
+	struct session *c = d->c;
+	char doing[80];
+
+	snprintf(doing, sizeof doing, "AUTH %s", sasl_name(d->sasl.mech));
+	if (d->wrong) {
+		/* A dialogue is given up properly. */
+		if (d->r.code == 334 &&
+		    session_command(c, "*", &d->r, doing) < 0)
+			return -1;
+		result_set(&c->res, OUT_TEMP, CAUSE_OPERATOR, "%s: %s: %s",
+		    c->s.peer, doing, d->wrong);
+		return -1;
+	}
+	if (d->r.code == 235)
+		return 0;
+	if (d->r.code / 100 == 4) {
+		strcat(doing, " deferred");
+		return session_refused(c, CAUSE_ROUTE, doing, &d->r);
+	}
+	strcat(doing, d->sasl.mech == SASL_EXTERNAL ?
+	    " refused (check `client-cert`)" : has_token(d->sasl.mech) ?
+	    " refused (check `user` and the token)" :
+	    " refused (check `user` and the password)");
+	return session_refused(c, CAUSE_OPERATOR, doing, &d->r);
+}
+
+/*
+ * Log in by one mechanism. 0; 1 when the server does not know it, or -1, both
+ * with c->res filled.
+ */
+static int
+attempt(struct session *c, unsigned mech, const char *password)
+{
+	struct dialogue d = { .c = c, .sasl = { .mech = mech,
+	    .user = c->route->user, .secret = password,
+	    .host = c->route->host, .port = c->route->port } };
+	int rc;
+
+	session_step(c, MAIL_SECONDS);
+	if (sasl_init(&d.sasl) < 0)
+		rc = stream_fail(&c->s, CAUSE_LOCAL,
+		    "the system gives no random bytes");
+	else
+		rc = converse(&d);
+	rc = rc < 0 ? session_failed(c, "AUTH") : judge(&d);
+	if (rc < 0 && d.r.code == 504 && !d.wrong)
+		rc = 1;
+	sasl_free(&d.sasl);
+	buf_wipe(&d.answer);
+	buf_wipe(&d.challenge);
 	return rc;
 }
 
-static int
-auth_login(struct session *c, const char *password, struct reply *r)
+/* --- the choice --- */
+
+/* Are all characters printable ASCII from `least` on? */
+static bool
+is_printable(const char *s, char least)
 {
-	if (session_send(c, "AUTH LOGIN") < 0 || session_reply(c, r) < 0)
-		return -1;
-	if (r->code != 334)
-		return 0;
-	if (send_secret(c, "", c->route->user, strlen(c->route->user)) < 0 ||
-	    session_reply(c, r) < 0)
-		return -1;
-	if (r->code != 334)
-		return 0;
-	if (send_secret(c, "", password, strlen(password)) < 0)
-		return -1;
-	return session_reply(c, r);
+	for (; *s; s++)
+		if (*s < least || *s > '~')
+			return false;
+	return true;
 }
 
-/* The strongest mechanism that both sides know; 0 after filling c->res. */
+/* What the route allows, of what the server offers. */
 static unsigned
-choose_mechanism(struct session *c)
+in_common(const struct session *c, const char *password)
 {
-	static const unsigned asked[] = {
-		[AUTH_AUTO] = MECH_PLAIN | MECH_LOGIN, [AUTH_PLAIN] = MECH_PLAIN,
-		[AUTH_LOGIN] = MECH_LOGIN, [AUTH_OFF] = 0
+	static const unsigned char asked[] = {
+		[AUTH_AUTO] = SASL_SCRAM_SHA_256 | SASL_PLAIN | SASL_LOGIN,
+		[AUTH_PLAIN] = SASL_PLAIN, [AUTH_LOGIN] = SASL_LOGIN,
+		[AUTH_CRAM_MD5] = SASL_CRAM_MD5,
+		[AUTH_SCRAM_SHA_256] = SASL_SCRAM_SHA_256,
+		[AUTH_OAUTHBEARER] = SASL_OAUTHBEARER,
+		[AUTH_XOAUTH2] = SASL_XOAUTH2
 	};
+	const unsigned scram = SASL_SCRAM_SHA_256;
 	unsigned both = c->offer.mechs & asked[c->route->auth];
 
-	if (both & MECH_PLAIN)
-		return MECH_PLAIN;
-	if (both & MECH_LOGIN)
-		return MECH_LOGIN;
-	result_set(&c->res, OUT_TEMP, CAUSE_OPERATOR, "%s: no AUTH mechanism in "
-	    "common (the server offers: %s)", c->s.peer,
-	    c->offer.auth ? c->offer.mech_names : "none");
-	return 0;
+	if (password == NULL)
+		return c->offer.mechs & SASL_EXTERNAL;
+	if (c->route->auth != AUTH_AUTO)
+		return both;
+	/* The weakest, and never the reason to go without TLS. */
+	if (both == 0 && c->route->tls != TLS_OFF)
+		both = c->offer.mechs & SASL_CRAM_MD5;
+	/* PLAIN leaves it to the server to prepare what is not ASCII. */
+	if ((both & ~scram) && !(is_printable(c->route->user, ' ') &&
+	    is_printable(password, ' ')))
+		both &= ~scram;
+	return both;
 }
 
 int
 auth_log_in(struct session *c, const char *password)
 {
-	unsigned mech = choose_mechanism(c);
-	struct reply r;
-	int rc;
+	unsigned mechs = in_common(c, password), best;
+	int rc = 1;
 
-	if (mech == 0)
-		return -1;
-	session_step(c, MAIL_SECONDS);
-	rc = mech == MECH_PLAIN ? auth_plain(c, password, &r) :
-	    auth_login(c, password, &r);
-	if (rc < 0)
-		return session_failed(c, "AUTH");
-	if (r.code == 235)
-		return 0;
-	if (r.code == 334) {
-		/* One challenge too many: give up properly (RFC 4954). */
-		if (session_command(c, "*", &r, "AUTH") < 0)
-			return -1;
+	result_set(&c->res, OUT_TEMP, CAUSE_OPERATOR, "%s: no AUTH mechanism in "
+	    "common (the server offers: %s)", c->s.peer,
+	    c->offer.auth ? c->offer.mech_names : "none");
+	/* RFC 6750 section 2.1: nothing in a token ends it. */
+	if (has_token(mechs) && !is_printable(password, '!')) {
+		result_set(&c->res, OUT_TEMP, CAUSE_OPERATOR, "the token of route "
+		    "%s holds a character that no token has", c->route->name);
+		mechs = 0;
 	}
-	if (r.code / 100 == 4)
-		return session_refused(c, CAUSE_ROUTE, "AUTH deferred", &r);
-	return session_refused(c, CAUSE_OPERATOR, "AUTH refused (check `user` "
-	    "and the password)", &r);
+	while (rc > 0 && mechs != 0) {
+		best = mechs & (0 - mechs);
+		mechs &= ~best;
+		rc = attempt(c, best, password);
+	}
+	return rc == 0 ? 0 : -1;
 }

@@ -199,9 +199,6 @@ class Configuration(BadInput):
         for text in ("type lmtp", "type qmail"):
             with self.subTest(text=text):
                 self.bad(self.route.replace("type smtp", text), "not")
-        for word in ("cram-md5", "scram-sha-256", "oauthbearer", "xoauth2"):
-            with self.subTest(word=word):
-                self.bad(self.route + "auth %s\n" % word, word, "not")
         for word in ("container", "imds"):
             self.bad("route x\ntype ses\nregion eu-west-1\ncredentials %s\n"
                      "senders *\n" % word, word, "not")

@@ -247,6 +247,8 @@ class Configuration(Case):
         for name, words in sets:
             now, _, later = words.partition("|")
             for words, where in ((now, self.built), (later, self.later)):
+                if not words.strip():
+                    continue
                 lines = [line for names, line in where
                          if names[:1] == [name.lower()]]
                 told = re.findall(r"[a-z0-9-]+", lines[0].partition(" Cm ")[2])

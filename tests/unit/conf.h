@@ -24,6 +24,8 @@
 #define IS_PATH "expected an absolute path"
 #define IS_TIME "expected a duration from 1s to 1h, such as 5m"
 #define IS_SIZE "expected a size from 1k to 2g, such as 40m"
+#define IS_AUTH "expected auto, plain, login, cram-md5, scram-sha-256, " \
+	"oauthbearer, xoauth2 or off"
 #define IS_PORT "expected a number from 1 to 65535"
 #define IS_NAME "expected a name of letters, digits, '-', '_' and '.', 64 at most"
 #define IS_TAG "expected NAME=VALUE of letters, digits, '-' and '_', 256 at most each"

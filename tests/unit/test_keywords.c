@@ -276,12 +276,6 @@ test_choices_not_built_yet_say_so(void **state)
 	static const struct conf_bad cases[] = {
 		{ "route r\ntype lmtp\n", "2: type 'lmtp' " IS_NOT_BUILT },
 		{ "route r\ntype qmail\n", "2: type 'qmail' " IS_NOT_BUILT },
-		{ SMTP "auth cram-md5\n", "5: auth 'cram-md5' " IS_NOT_BUILT },
-		{ SMTP "auth scram-sha-256\n", "5: auth 'scram-sha-256' "
-		    IS_NOT_BUILT },
-		{ SMTP "auth oauthbearer\n", "5: auth 'oauthbearer' "
-		    IS_NOT_BUILT },
-		{ SMTP "auth xoauth2\n", "5: auth 'xoauth2' " IS_NOT_BUILT },
 		{ SES "credentials container\n", "4: credentials 'container' "
 		    IS_NOT_BUILT },
 		{ SES "credentials imds\n", "4: credentials 'imds' "

@@ -133,9 +133,13 @@ test_values_of_a_relay(void **state)
 		    "implicit' is none of its values; expected starttls, "
 		    "implicit or off" },
 		{ SMTP "auth digest\n", "5: auth 'digest' is none of its "
-		    "values; expected auto, plain, login or off" },
+		    "values; " IS_AUTH },
 		{ SMTP "auth |\n", "5: auth '|' is none of its values; "
-		    "expected auto, plain, login or off" },
+		    IS_AUTH },
+		{ SMTP "auth scram\n", "5: auth 'scram' is none of its values; "
+		    IS_AUTH },
+		{ SMTP "auth SCRAM-SHA-256\n", "5: auth 'SCRAM-SHA-256' is "
+		    "none of its values; " IS_AUTH },
 		{ SMTP "tls-pin " HEX64 "\n", "5: tls-pin '" HEX64 "' does not "
 		    "start with sha256:; " IS_PIN },
 		{ SMTP "tls-pin sha256:" HEX16 "\n", "5: tls-pin 'sha256:"
