@@ -51,7 +51,7 @@ struct program {
 	gid_t gid;
 };
 
-/* A run in the foreground: to end between messages, to read the configuration. */
+/* A queue run: to end between messages, to read the configuration. */
 static volatile sig_atomic_t stop, reload;
 
 static const char *
@@ -464,8 +464,10 @@ watch_signals(void)
 
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
+	/* Who presses ^C again does not want to wait. */
+	sa.sa_flags = (int)SA_RESETHAND;
+	sigaction(SIGINT, &sa, NULL);
 }
 
 /* Until then, or a signal: blocked before the look, none comes in between. */
@@ -541,8 +543,7 @@ queue_mode(struct program *p)
 	if (run_options_parse(p->options.queue, &o, &res) < 0 ||
 	    open_queue(p, &res) < 0)
 		return complain(p, &res);
-	if (o.interval > 0)
-		watch_signals();
+	watch_signals();
 	for (;;) {
 		if (run_queue(p, &o, &res) < 0) {
 			if (o.interval == 0)

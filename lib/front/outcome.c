@@ -1,5 +1,6 @@
 #include "lib/front/outcome.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -240,7 +241,7 @@ try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local)
 	if (local)
 		t->f.next = now;
 	else {
-		t->f.tries++;
+		t->f.tries += t->f.tries < UINT_MAX;
 		t->f.next = now + schedule_delay(t->f.tries, random_number());
 	}
 	/* Who cannot be told now for a reason of ours is told the next time. */

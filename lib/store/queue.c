@@ -69,10 +69,9 @@ open_folder(struct queue *q, enum queue_folder i)
 	q->folder[i] = openat(q->dir, names[i], flags);
 	/* With set-id privilege the folder would be the caller's. */
 	if (q->folder[i] < 0 && errno == ENOENT && !set_id(q) &&
-	    (mkdirat(q->dir, names[i], 0700) == 0 || errno == EEXIST)) {
-		sync_folder(q->dir);
+	    (mkdirat(q->dir, names[i], 0700) == 0 || errno == EEXIST) &&
+	    sync_folder(q->dir) == 0)
 		q->folder[i] = openat(q->dir, names[i], flags);
-	}
 	return q->folder[i];
 }
 
@@ -419,6 +418,8 @@ queue_fail(struct ticket *t)
 	t->in = QUEUE_FAILED;
 	sync_folder(t->q->folder[QUEUE_FAILED]);
 	sync_folder(t->q->folder[QUEUE_READY]);
+	/* failed/ was made last: whoever made it may have died before its sync. */
+	sync_folder(t->q->dir);
 	return 0;
 }
 
