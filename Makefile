@@ -71,11 +71,11 @@ CFLAGS = -Os
 HOT_CFLAGS = -O2
 # A copy of unknown length inlined for size is one byte at a time; the library's
 # is fast.  The hot rooms copy words, which must stay inline.
-COLD_CFLAGS = -fno-builtin-memcpy -fno-jump-tables
+COLD_CFLAGS = -fno-builtin-memcpy
 # Smaller still, as far as the compiler knows the options.  No padding before
 # large constants; registers and jumps as they come.  What -Os does for speed at
 # no cost "in general" costs here: these were found by trying, all make 4 KiB.
-SMALLER = -Oz -malign-data=abi -fno-caller-saves
+SMALLER = -Oz -malign-data=abi -fno-caller-saves -fno-jump-tables
 SMALLEST = $(SMALLER) -fno-expensive-optimizations -fno-inline-small-functions \
 	-fno-optimize-sibling-calls -fno-tree-tail-merge -fno-tree-loop-im \
 	-fno-move-loop-invariants -fno-if-conversion -fno-shrink-wrap \
