@@ -6,7 +6,8 @@
 Everything is measured in this run on this machine: each program sends the same
 message to the same server on the loopback, through a proxy that counts and
 delays, and the server has to have received it whole, or the cell is "-" with
-the reason below the table.  PROGRAM chooses columns, WORD rows.
+the reason below the table.  PROGRAM chooses columns, WORD rows.  Queues have
+a table of their own, see queues.py.
 """
 import os
 import shutil
@@ -21,6 +22,7 @@ sys.dont_write_bytecode = True
 
 import measure                                          # noqa: E402
 import programs                                         # noqa: E402
+import queues                                           # noqa: E402
 from certs import certificates                          # noqa: E402
 from harness import crlf, letter                        # noqa: E402
 from proxy import Proxy                                 # noqa: E402
@@ -304,28 +306,46 @@ def chosen(words):
     """Columns and rows that the command line asks for; all by default."""
     at = words.index("-r") if "-r" in words else len(words)
     names, parts = words[:at], words[at + 1:]
-    columns = [c for c in programs.ALL if not names or c.name in names]
-    rows = [r for r in ROWS if not parts or any(p in r.name for p in parts)]
-    return columns, rows
+
+    def among(classes):
+        return [c for c in classes if not names or c.name in names]
+
+    def rows(all_rows):
+        return [r for r in all_rows
+                if not parts or any(p in r.name for p in parts)]
+    return (among(programs.ALL), rows(ROWS), among(programs.WITH_QUEUES),
+            rows(queues.SCENES))
 
 
-def main():
-    classes, rows = chosen(sys.argv[1:])
-    present, absent = [], []
+def had(classes, absent):
+    """Those that can be run here; the others with the reason in absent."""
+    present = []
     for program in classes:
         try:
             present.append(program())
         except programs.Absent as reason:
-            absent.append((program.name, str(reason)))
+            absent[program.name] = str(reason)
+    return present
+
+
+def main():
+    columns, rows, with_queues, scenes = chosen(sys.argv[1:])
+    absent, incomplete = {}, False
+    began = time.monotonic()
+    table = Table(had(columns, absent) if rows else [], rows)
+    many = queues.Table(scenes, had(with_queues, absent) if scenes else [])
     bench = Bench()
-    table = Table(present, rows)
     try:
         table.fill(bench)
+        many.fill(bench.cafile)
     finally:
         bench.close()
-    table.show()
-    incomplete = table.footnotes(absent)
-    print("measured in %.0f s" % (time.monotonic() - table.began))
+    if rows:
+        table.show()
+        incomplete = table.footnotes(absent.items())
+    if scenes:
+        incomplete |= many.show()
+    print("measured in %.0f s" % (time.monotonic() - began))
     sys.stdout.flush()
     shutil.rmtree(certificates.dir, ignore_errors=True)
     # Threads of servers may still wait for a client; they are of no concern.

@@ -8,10 +8,11 @@
 A program may start others (dma forks): peak and instructions are those of its
 largest process, system calls are those of all.
 
-    measure.py RESULT COMMAND...    writes the peak of COMMAND to RESULT
+    measure.py RESULT COMMAND...    writes what COMMAND was seen to do to RESULT
 """
 import ctypes
 import glob
+import json
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ import time
 PTRACE_TRACEME, PTRACE_CONT, PTRACE_SETOPTIONS = 0, 7, 0x4200
 # exitkill, exit, fork, vfork, clone
 OPTIONS = 0x100000 | 0x40 | 0x02 | 0x04 | 0x08
-EVENT_EXIT = 6
+EVENT_EXIT, BIRTHS = 6, (1, 2, 3)
 
 
 class Failed(Exception):
@@ -74,7 +75,7 @@ def peak(run):
         result = os.path.join(folder, "peak")
         run.execute(["/usr/bin/python3", os.path.abspath(__file__), result])
         with open(result) as file:
-            return int(file.read())
+            return json.load(file)["peak"]
 
 
 def instructions(run):
@@ -136,8 +137,19 @@ def resident(pid):
     return max(found)
 
 
+def processor(pid):
+    """The seconds of processor time of a process about to exit."""
+    try:
+        with open("/proc/%d/schedstat" % pid) as file:
+            return int(file.read().split()[0]) / 1e9
+    except (OSError, ValueError):
+        return 0.0
+
+
 def traced(argv):
-    """Runs argv and returns its exit status and the peak of its processes.
+    """Runs argv and tells its exit status, the peak of its largest process, how
+    many processes it was, how many of them at once, their processor time, and
+    when it began and ended.
 
     getrusage() would count this interpreter, which a child is until it
     executes another program.  So each process is stopped at its exit, and its
@@ -145,6 +157,9 @@ def traced(argv):
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 2
+    # Its group may be told to stop: that is for the others. A handler, as what
+    # is ignored would be ignored by them, too.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     child = os.fork()
     if child == 0:
         try:
@@ -154,27 +169,37 @@ def traced(argv):
             os._exit(126)
     os.waitpid(child, 0)
     libc.ptrace(PTRACE_SETOPTIONS, child, None, OPTIONS)
+    seen = {"status": 126, "peak": 0, "processes": 1, "at once": 1,
+            "processor": 0.0, "began": time.monotonic()}
+    alive = 1
     libc.ptrace(PTRACE_CONT, child, None, None)
-    status, most = 126, 0
     while True:
         try:
             pid, state = os.waitpid(-1, 0x40000000)     # __WALL
         except ChildProcessError:
-            return status, most
+            seen["ended"] = time.monotonic()
+            return seen
         if not os.WIFSTOPPED(state):
+            alive -= 1
             if pid == child:
-                status = os.waitstatus_to_exitcode(state)
+                seen["status"] = os.waitstatus_to_exitcode(state)
             continue
         number = os.WSTOPSIG(state)
         if state >> 16 == EVENT_EXIT:
-            most = max(most, resident(pid))
+            seen["peak"] = max(seen["peak"], resident(pid))
+            seen["processor"] += processor(pid)
+        elif state >> 16 in BIRTHS:
+            alive += 1
+            seen["processes"] += 1
+            seen["at once"] = max(seen["at once"], alive)
         if state >> 16 or number in (signal.SIGTRAP, signal.SIGSTOP):
             number = 0
         libc.ptrace(PTRACE_CONT, pid, None, number)
 
 
 if __name__ == "__main__":
-    code, kilobytes = traced(sys.argv[2:])
-    with open(sys.argv[1], "w") as result:
-        result.write("%d\n" % kilobytes)
+    found = traced(sys.argv[2:])
+    with open(sys.argv[1], "w") as file:
+        json.dump(found, file)
+    code = found["status"]
     sys.exit(code if code >= 0 else 128 - code)

@@ -4,6 +4,7 @@ Each class has
     footprint()     bytes of the program and of every shared library it loads
     smtp(job)       a Run that sends job.message to job.port, or None
     ses(job)        the same through the SES API, or None
+    queue(job)      fills a queue with job.count messages: a Filled, or None
 and raises Absent with the reason when it cannot be had here.
 """
 import os
@@ -24,6 +25,20 @@ PYTHON = "/usr/bin/python3"
 
 class Absent(Exception):
     pass
+
+
+class Filled:
+    """A queue with messages in it, and the command that sends them.
+
+    left()  how many files are left of a queue that empties
+    """
+
+    def __init__(self, argv, env, spool, wrap=()):
+        self.argv, self.env, self.wrap = list(argv), env, list(wrap)
+        self.spool = spool
+
+    def left(self):
+        return len(os.listdir(self.spool))
 
 
 class Job:
@@ -69,6 +84,9 @@ class Program:
     def ses(self, job):
         return None
 
+    def queue(self, job):
+        return None
+
 
 class Sendroute(Program):
 
@@ -83,25 +101,64 @@ class Sendroute(Program):
         found = shared_libraries(self.path)
         return bytes_of({self.path} | found)
 
+    def conf(self, job, route, log="log none"):
+        return job.write("sendroute.conf", "hostname client.test\n%s\n"
+                         "max-size 60m\nca-file %s\nroute bench\n%s"
+                         "senders *\n" % (log, job.cafile, route))
+
     def run(self, job, route):
-        conf = job.write("sendroute.conf", "hostname client.test\nlog none\n"
-                         "max-size 60m\nca-file %s\nroute bench\n%s" % (
-                             job.cafile, route))
+        conf = self.conf(job, route)
         argv = [self.path, "-i", "-f", job.sender, *job.recipients]
         return Run(argv, clean_environment(SENDROUTE_CONF=conf), job.message)
 
     def smtp(self, job):
         secret = job.write("password", job.password + "\n", 0o600)
-        return self.run(job, "type smtp\nhost localhost\nport %d\ntls %s\n"
-                        "user %s\npassword-file %s\nsenders *\n" % (
-                            job.port, job.tls, job.user, secret))
+        return self.run(job, self.smtp_route(job) +
+                        "user %s\npassword-file %s\n" % (job.user, secret))
+
+    @staticmethod
+    def smtp_route(job):
+        return "type smtp\nhost localhost\nport %d\ntls %s\n" % (
+            job.port, job.tls)
 
     def ses(self, job):
+        return self.run(job, self.ses_route(job))
+
+    @staticmethod
+    def ses_route(job):
         secret = job.write("secret", job.secret + "\n", 0o600)
-        return self.run(job, "type ses\nendpoint https://localhost:%d\n"
-                        "region %s\naccess-key-id %s\n"
-                        "secret-access-key-file %s\nsenders *\n" % (
-                            job.port, job.region, job.key, secret))
+        return ("type ses\nendpoint https://localhost:%d\nregion %s\n"
+                "access-key-id %s\nsecret-access-key-file %s\n" % (
+                    job.port, job.region, job.key, secret))
+
+    DIGITS = "0123456789abcdefghijklmnopqrstuv"
+
+    def queue(self, job):
+        """The program stores one message; the others are copies of the file."""
+        spool = os.path.join(job.folder, "queue")
+        os.mkdir(spool)
+        route = self.ses_route(job) if job.key else self.smtp_route(job)
+        conf = self.conf(job, route, "log %s/log\nqueue %s" % (job.folder,
+                                                               spool))
+        env = clean_environment(SENDROUTE_CONF=conf)
+        subprocess.run([self.path, "-odq", "-i", "-f", job.sender,
+                        *job.recipients], env=env, input=job.letter(0),
+                       check=True)
+        first, = os.listdir(spool + "/queue")
+        with open("%s/queue/%s" % (spool, first), "rb") as file:
+            stored = file.read()
+        if job.due:
+            at = stored.index(b"\nnext ") + 6
+            stored = stored[:at] + b"%020d" % job.due + stored[at + 20:]
+        os.unlink("%s/queue/%s" % (spool, first))
+        for number in range(job.count):
+            # An id is a time and a random number: here all have one time.
+            tail = "".join(self.DIGITS[number >> shift & 31]
+                           for shift in range(40, -1, -5))
+            with open("%s/queue/%s%s" % (spool, first[:11], tail),
+                      "xb") as file:
+                file.write(job.numbered(stored, number))
+        return Filled([self.path, "-q"], env, spool + "/queue")
 
 
 class Unpacked(Program):
@@ -140,7 +197,8 @@ class Dma(Unpacked):
     INSIDE = ("mount --bind %(etc)s /etc && mount --bind %(spool)s /var/spool"
               " && exec \"$@\"")
 
-    def smtp(self, job):
+    def inside(self, job, more=""):
+        """Lay the two out; (what to put before a command, the spool)."""
         etc = os.path.join(job.folder, "etc.%d" % job.port)
         spool = os.path.join(job.folder, "spool.%d" % job.port)
         for folder in (etc, etc + "/dma", spool, spool + "/dma"):
@@ -154,14 +212,72 @@ class Dma(Unpacked):
             file.write("%s|localhost:%s\n" % (job.user, job.password))
         with open(etc + "/dma/dma.conf", "w") as file:
             file.write("SMARTHOST localhost\nPORT %d\nSECURETRANSFER\n%s"
-                       "AUTHPATH /etc/dma/auth.conf\nMAILNAME client.test\n"
-                       "NULLCLIENT\n" % (job.port, "STARTTLS\n" if job.tls ==
-                                         "starttls" else ""))
+                       "MAILNAME client.test\nNULLCLIENT\n%s" % (
+                           job.port, "STARTTLS\n" if job.tls == "starttls"
+                           else "", more))
         inside = self.INSIDE % {"etc": etc, "spool": spool}
         wrap = ["unshare", "-m"] + ["-r"] * (os.getuid() != 0)
+        return wrap + ["sh", "-c", inside, "sh"], spool + "/dma"
+
+    def smtp(self, job):
+        wrap, _ = self.inside(job, "AUTHPATH /etc/dma/auth.conf\n")
         return Run([self.path, "-D", "-i", "-f", job.sender,
-                    *job.recipients], self.env, job.message,
-                   wrap=wrap + ["sh", "-c", inside, "sh"])
+                    *job.recipients], self.env, job.message, wrap=wrap)
+
+    def queue(self, job):
+        """As sendroute's: it stores one, the others are copies."""
+        wrap, spool = self.inside(job, "DEFER\n")
+        subprocess.run([*wrap, self.path, "-D", "-i", "-f", job.sender,
+                        *job.recipients], env=self.env, input=job.letter(0),
+                       check=True)
+        first, = {name[1:] for name in os.listdir(spool)
+                  if name[0] in "MQ"}
+        for kind in "MQ":
+            with open(spool + "/" + kind + first, "rb") as file:
+                stored = file.read()
+            owner = os.stat(spool + "/" + kind + first)
+            os.unlink(spool + "/" + kind + first)
+            for number in range(job.count):
+                name = "%x.%s" % (0x100000 + number, first.split(".")[1])
+                text = job.numbered(stored, number).replace(
+                    b"ID: " + first.encode(), b"ID: " + name.encode())
+                with open(spool + "/" + kind + name, "xb") as file:
+                    file.write(text)
+                    if os.getuid() == 0:
+                        os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+                    os.fchmod(file.fileno(), owner.st_mode & 0o777)
+        return Filled([self.path, "-D", "-q"], self.env, spool, wrap)
+
+
+class Nullmailer(Unpacked):
+    """A daemon; with no pause between its runs it ends after one.
+
+    It lets its folders be moved for its own tests.
+    """
+
+    name, place, note = "nullmailer", "/usr/sbin/nullmailer-send", ""
+
+    def queue(self, job):
+        home = os.path.join(job.folder, "nullmailer")
+        spool = home + "/queue/queue"
+        for name in ("conf", "queue/queue", "queue/tmp", "queue/failed"):
+            os.makedirs(home + "/" + name)
+        os.mkfifo(home + "/queue/trigger")
+        root = self.path[:-len(self.place)]
+        os.symlink(root + "/usr/lib/nullmailer", home + "/protocols")
+        for name, text in (
+                ("mailname", "client.test\n"), ("conf/pausetime", "0\n"),
+                ("conf/remotes", "localhost smtp --port=%d --starttls "
+                 "--x509cafile=%s\n" % (job.port, job.cafile))):
+            with open(home + "/" + name, "w") as file:
+                file.write(text)
+        head = "%s\n%s\n\n" % (job.sender, "\n".join(job.recipients))
+        for number in range(job.count):
+            with open("%s/1700000000.%d" % (spool, 100000 + number),
+                      "xb") as file:
+                file.write(head.encode() + job.letter(number))
+        return Filled([self.path], dict(self.env, NULLMAILER_TEST_PREFIX=home),
+                      spool)
 
 
 class Python(Program):
@@ -234,3 +350,4 @@ def as_json(job):
 
 
 ALL = [Sendroute, Msmtp, Dma, Python, Curl]
+WITH_QUEUES = [Sendroute, Dma, Nullmailer]

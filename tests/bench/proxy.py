@@ -14,7 +14,7 @@ def listener():
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", 0))
-    sock.listen(64)
+    sock.listen(4096)
     return sock
 
 

@@ -30,6 +30,7 @@ TREES = {
     "exim": ["exim4-daemon-heavy", "exim4-base", "libnss-wrapper"],
     "msmtp": ["msmtp"],
     "dma": ["dma"],
+    "nullmailer": ["nullmailer"],
 }
 
 
