@@ -8,7 +8,7 @@
 #   make check        all tests but the slow ones;  T=WORD: those with WORD in
 #                     their name;  make check-all: every one, and the layers
 #   make demo         three messages shown on their way, all on this machine
-#   make bench        size, memory, instructions and turns, beside other programs
+#   make bench        size, memory, turns and queues, beside other programs
 #   make layers       prove that includes only go down
 #   make clean        remove what was built;  make distclean: the sources too
 #
