@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bearssl-glue.h"
@@ -34,6 +35,9 @@
 extern char **environ;
 
 static const char default_config[] = "/etc/sendroute.conf";
+
+/* Seconds that a submission waits for a slot of `rate`; then a run has it. */
+enum { SUBMIT_PATIENCE = 2 };
 
 /* Everything that one run of the program stands on. */
 struct program {
@@ -85,6 +89,12 @@ hold_standard_files(void)
 {
 	int fd;
 
+	/* What else the caller has open is his: a lock, the end of a pipe. */
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, 3, ~0U, 0) < 0)
+#endif
+		for (fd = 3; fd < 256; fd++)
+			close(fd);
 	for (fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
 			open("/dev/null", O_WRONLY);
@@ -236,6 +246,9 @@ open_submission(struct program *p, struct result *res)
 	if (queue_open(&p->queue, p->config.queue, p->uid, p->gid,
 	    &s->no_queue) == 0) {
 		s->queue = p->delivery.queue = &p->queue;
+		p->delivery.patience = SUBMIT_PATIENCE;
+		/* One connection that fails is enough for a session of -bs. */
+		p->delivery.in_run = true;
 		return 0;
 	}
 	*res = s->no_queue;
@@ -496,8 +509,10 @@ reload_config(struct program *p)
 	struct log old_log = p->log;
 	struct queue old_queue = p->queue;
 	struct result res = { 0 };
+	struct buf line = { 0 };
 
 	reload = 0;
+	aliases_close(&p->aliases);
 	if (open_queue(p, &res) == 0) {
 		queue_close(&old_queue);
 		log_close(&old_log);
@@ -510,8 +525,9 @@ reload_config(struct program *p)
 	p->config = old;
 	p->log = old_log;
 	p->queue = old_queue;
-	log_write(&p->log, "reason=\"the configuration is kept as it was: %s\"",
-	    res.text);
+	log_pair(&line, "reason", res.text);
+	log_write(&p->log, "%s", buf_str(&line));
+	buf_free(&line);
 	log_error(&p->log, "the configuration is kept as it was: %s", res.text);
 }
 
@@ -706,6 +722,10 @@ main(int argc, char **argv)
 
 	name = name ? name + 1 : argv[0];
 	program.set_id = getuid() != geteuid() || getgid() != getegid();
+	/* Root needs no privilege from us, and has his environment. */
+	if (getuid() == 0 && program.set_id && setegid(getgid()) == 0 &&
+	    seteuid(0) == 0)
+		program.set_id = false;
 	/* The caller's counts for nothing then, nor with commands that we run. */
 	if (program.set_id)
 		environ = safe;
@@ -713,6 +733,7 @@ main(int argc, char **argv)
 	/* Both are errors of a write then, with a line that says so. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	if (strcmp(name, "qmail-remote") == 0)
 		return qmail_main();
 	if (strcmp(name, "newaliases") == 0)

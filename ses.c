@@ -540,9 +540,10 @@ attempt(struct call *c, struct result *res, enum remedy *remedy)
 	} else {
 		*remedy = judge_error(&reply, res);
 		log_trace(s->log, "< %s", res->text);
-		if (*remedy == REMEDY_WAIT)
-			note_down(s, res);
 		again = mended(c, *remedy, &reply, res);
+		if (!again && *remedy != REMEDY_NONE &&
+		    *remedy != REMEDY_BISECT)
+			note_down(s, res);
 	}
 	if (s->s.failed || !reply.keep_alive)
 		disconnect(s);

@@ -170,9 +170,20 @@ number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *out)
 void
 text_clean(char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+	unsigned char before = 0, c;
+
+	for (; *s; s++, before = c) {
+		c = (unsigned char)*s;
+		if (c < 0x20 || c == 0x7F)
 			*s = '?';
+		else if (c >= 0x80 && c < 0xA0 && (before < 0x80 ||
+		    before == 0xC2)) {
+			/* C1, as a byte or in UTF-8: terminals obey them. */
+			if (before == 0xC2)
+				s[-1] = '?';
+			*s = '?';
+		}
+	}
 }
 
 static unsigned char

@@ -56,7 +56,7 @@ char *mem_dup(const void *p, size_t n);
  */
 int number_parse(const char *s, uint64_t min, uint64_t max, uint64_t *out);
 
-/* text_clean(s): C0 controls and DEL become '?' in place; 8-bit text stays. */
+/* text_clean(s): C0, C1 and DEL become '?' in place; other 8-bit text stays. */
 void text_clean(char *s);
 
 /* mem_is_ascii(p, n): is no byte above 127? */

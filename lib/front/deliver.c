@@ -225,12 +225,19 @@ note_down(const struct route *r, struct link *l)
 	}
 }
 
+static bool
+stopped(const struct delivery *d)
+{
+	return d->stop && *d->stop;
+}
+
 /* Those groups, at least one, that are to take the route r. */
 static void
 send_groups(const struct delivery *d, const struct route *r,
     struct group *const *groups, struct parcel *p, size_t n)
 {
 	struct link *l = link_of(d, r);
+	struct result later;
 	size_t i, k, step = n;
 
 	for (i = 0; i < n; i++) {
@@ -246,16 +253,23 @@ send_groups(const struct delivery *d, const struct route *r,
 	}
 	if (d->queue && r->rate > 0)
 		step = 1;
-	for (i = 0; i < n; i += step) {
+	for (i = 0; i < n && !stopped(d); i += step) {
 		if (l->down && d->in_run) {
 			for (k = i; k < n; k++)
 				set_all(groups[k], &l->why);
 			return;
 		}
-		if (step == 1 && d->queue && r->rate > 0)
-			rate_wait(d->queue, r->name, r->rate);
+		if (d->queue && r->rate > 0 && rate_wait(d->queue, r->name,
+		    r->rate, d->patience) < 0)
+			break;
 		transport(r, l, p + i, step);
 		note_down(r, l);
+	}
+	/* Told to stop, or no slot: a queue run will take the others. */
+	result_set(&later, OUT_TEMP, CAUSE_LOCAL, "left to a later run");
+	for (; i < n; i++) {
+		set_all(groups[i], &later);
+		groups[i]->m->left = true;
 	}
 }
 
@@ -364,6 +378,10 @@ next_round(const struct delivery *d, struct group *groups, size_t n,
 	send_groups(d, r, same, parcels, k);
 	ms = clock_ms() - begin;
 	for (i = 0; i < k; i++) {
+		if (same[i]->m->left) {
+			same[i]->route = NULL;
+			continue;
+		}
 		log_results(d, same[i]->m, same[i], ms);
 		same[i]->route = fall_back(d, same[i]);
 		leave(d, same[i]);

@@ -5,6 +5,7 @@
 #ifndef SENDROUTE_DELIVER_H
 #define SENDROUTE_DELIVER_H
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "lib/aws/credentials.h"
@@ -18,6 +19,8 @@ struct delivery {
 	env_lookup env;		/* NULL with set-id privilege */
 	struct queue *queue;	/* where `rate` is kept; or NULL */
 	bool in_run;		/* a route that is down is not tried again */
+	int patience;		/* seconds to wait for a slot of `rate` */
+	const volatile sig_atomic_t *stop;	/* what is not begun is left; NULL */
 	unsigned worker;	/* which process of a run: a route's `connections`
 				 * take part */
 	struct link *links;	/* a route's connection, beside config->routes */
@@ -40,8 +43,9 @@ void deliver_disconnect(struct delivery *d);
  * deliver_all(d, m, n): try every waiting recipient of these messages once, along
  * the chain of fallbacks; messages for one route go over one connection, which
  * stays open. Fills each rcpts[].res and writes one log line a route and
- * recipient group. m->left is set when a route has no connection for this worker:
- * recipients were left for the first one. deliver(d, m): one message.
+ * recipient group. m->left is set when recipients were left to another process or
+ * run: the route has no connection for this worker, no slot within d->patience,
+ * or *d->stop is set. deliver(d, m): one message.
  */
 void deliver_all(const struct delivery *d, struct message *const *m, size_t n);
 void deliver(const struct delivery *d, struct message *m);

@@ -21,7 +21,7 @@ struct list {
 	struct log *log;
 	bool json;
 	int64_t now;
-	size_t printed;
+	size_t printed, unreadable;
 };
 
 static const char *const folders[QUEUE_FOLDERS] = { "", "queue", "failed" };
@@ -206,8 +206,10 @@ print_one(struct list *l, enum queue_folder in, const char *id,
 	struct message m;
 	int rc = queue_look(l->q, in, id, &t, &m, res);
 
-	if (rc < 0)
+	if (rc < 0) {
 		log_error(l->log, "%s: %s", id, res->text);
+		l->unreadable++;
+	}
 	if (rc <= 0)
 		return 0;
 	rc = l->json ? print_json(l, &t) : print_text(l, &t);
@@ -251,7 +253,7 @@ listing_print(struct queue *q, bool json, FILE *out, struct log *log,
 		return -1;
 	if (json)
 		fputs(l.printed ? "\n]\n" : "]\n", out);
-	else if (l.printed == 0)
+	else if (l.printed + l.unreadable == 0)
 		fputs("the mail queue is empty\n", out);
 	return 0;
 }

@@ -256,5 +256,10 @@ options_parse(int argc, char **argv, struct options *o, struct result *res)
 	}
 	o->rcpts = (const char *const *)argv + 1;
 	o->nrcpts = (size_t)(kept > 1 ? kept - 1 : 0);
+	/* Whoever gives recipients has a message that must not be passed over. */
+	if ((o->mode == MODE_QUEUE_RUN || o->mode == MODE_DELETE ||
+	    o->mode == MODE_REQUEUE) && (o->nrcpts > 0 || o->take_rcpts))
+		return usage(res, "takes no recipients and no message",
+		    o->mode == MODE_QUEUE_RUN ? "-q" : "--delete, --requeue");
 	return 0;
 }

@@ -9,6 +9,8 @@
 #include "lib/store/bounce.h"
 #include "lib/store/schedule.h"
 
+enum { MARKS = 64 };		/* states that go to the disk together */
+
 /* Operators mend what is theirs, and a local fault is no fault of the mail's. */
 static bool
 may_bounce(const struct result *r)
@@ -126,16 +128,20 @@ tell(const struct delivery *d, struct queue *q, const struct bounce *b,
  * The first try of a report, once the message that it is about says that it was
  * made: a crash before that makes another one.
  */
-static void
+static bool
 send_report(const struct delivery *d, struct report *r)
 {
+	bool left;
+
 	if (r->ticket.q == NULL)
-		return;
+		return false;
 	deliver(d, &r->m);
+	left = r->m.left;
 	/* Without a sender it has no report of its own: no deeper. */
-	if (!r->m.left)
+	if (!left)
 		outcome_apply(d, &r->ticket);
 	message_free(&r->m);
+	return left;
 }
 
 /* The recipients in that state whom a report is wanted for. NULL: no memory. */
@@ -174,18 +180,22 @@ tell_some(const struct delivery *d, struct ticket *t, enum rcpt_state state,
 	return rc;
 }
 
+/* The refused are told of: on the disk before the report is tried. */
 static void
-set_state(struct ticket *t, enum rcpt_state from, enum rcpt_state to)
+close_refused(struct ticket *t)
 {
 	struct message *m = t->m;
-	struct rcpt *r;
-	size_t i;
+	struct rcpt *v[MARKS];
+	size_t i, n = 0;
 
 	for (i = 0; i < m->env.nrcpts; i++) {
-		r = &m->env.rcpts[i];
-		if (r->state == from) {
-			r->state = to;
-			queue_mark(t, &r, 1);
+		if (m->env.rcpts[i].state == RCPT_REFUSED) {
+			m->env.rcpts[i].state = RCPT_CLOSED;
+			v[n++] = &m->env.rcpts[i];
+		}
+		if (n == MARKS || (n > 0 && i + 1 == m->env.nrcpts)) {
+			queue_mark(t, v, n);
+			n = 0;
 		}
 	}
 }
@@ -200,8 +210,8 @@ static void
 judge(const struct delivery *d, struct ticket *t, int64_t now, bool *local)
 {
 	bool expired = now - t->f.born >= d->config->queue_lifetime;
-	struct rcpt *r;
-	size_t i;
+	struct rcpt *v[MARKS], *r;
+	size_t i, n = 0;
 
 	for (i = 0; i < t->m->env.nrcpts; i++) {
 		r = &t->m->env.rcpts[i];
@@ -218,8 +228,14 @@ judge(const struct delivery *d, struct ticket *t, int64_t now, bool *local)
 		if (expired && r->res.outcome == OUT_TEMP)
 			log_line(d, t->m, "failed", "given up after "
 			    "`queue-lifetime`");
-		queue_mark(t, &r, 1);
+		v[n++] = r;
+		if (n == MARKS) {
+			queue_mark(t, v, n);
+			n = 0;
+		}
 	}
+	if (n > 0)
+		queue_mark(t, v, n);
 }
 
 static size_t
@@ -233,10 +249,10 @@ count(const struct message *m, enum rcpt_state state)
 }
 
 static void
-try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local)
+try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local,
+    struct report *r)
 {
 	int64_t warn = d->config->queue_warn;
-	struct report r = { 0 };
 
 	if (local)
 		t->f.next = now;
@@ -247,45 +263,45 @@ try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local)
 	/* Who cannot be told now for a reason of ours is told the next time. */
 	if (warn > 0 && !t->f.warned && now - t->f.born >= warn)
 		t->f.warned = tell_some(d, t, RCPT_WAITING, true, now,
-		    &r) != -1;
+		    r) != -1;
 	queue_defer(t);
-	send_report(d, &r);
 }
 
 /* All results are in, and `told` is what tell_some() returned. */
 static void
 conclude(const struct delivery *d, struct ticket *t, int64_t now, bool local,
-    int told)
+    int told, struct report *notice)
 {
 	if (count(t->m, RCPT_WAITING) > 0 || told == -1)
-		try_later(d, t, now, local || told == -1);
+		try_later(d, t, now, local || told == -1, notice);
 	else if (told == 0)
 		queue_remove(t);
 	else if (queue_fail(t) == 0)
 		log_line(d, t->m, "failed", "kept in failed/: nobody can be "
 		    "told");
 	else
-		try_later(d, t, now, true);
+		try_later(d, t, now, true, notice);
 }
 
-void
+bool
 outcome_apply(const struct delivery *d, struct ticket *t)
 {
 	int64_t now = time(NULL);
-	struct report r = { 0 };
-	bool local = false;
+	struct report r = { 0 }, notice = { 0 };
+	bool local = false, left;
 	int told = 0;
 
 	if (t->in != QUEUE_READY)
-		return;		/* taken for all, and gone */
+		return false;		/* taken for all, and gone */
 	schedule_mend(&t->f, now, d->config->queue_lifetime);
 	judge(d, t, now, &local);
 	if (t->in == QUEUE_READY && count(t->m, RCPT_REFUSED) > 0) {
 		told = tell_some(d, t, RCPT_REFUSED, false, now, &r);
 		if (told == 0)
-			set_state(t, RCPT_REFUSED, RCPT_CLOSED);
+			close_refused(t);
 	}
 	if (t->in == QUEUE_READY)
-		conclude(d, t, now, local, told);
-	send_report(d, &r);
+		conclude(d, t, now, local, told, &notice);
+	left = send_report(d, &r);
+	return send_report(d, &notice) || left;
 }

@@ -11,8 +11,9 @@
 /*
  * outcome_apply(d, t): judge the results in t->m and write the consequences to
  * the queue. The caller frees t->m. Who is told of a failure gets a message of
- * his own in the queue, tried at once.
+ * his own in the queue, tried at once. true: that one was left to another process
+ * or run.
  */
-void outcome_apply(const struct delivery *d, struct ticket *t);
+bool outcome_apply(const struct delivery *d, struct ticket *t);
 
 #endif

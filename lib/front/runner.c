@@ -14,8 +14,10 @@
 
 enum {
 	BATCH = 64,		/* messages in hand at once */
+	FIRST_BATCH = 8, BATCH_MS = 2000,
 	OTHER_FILES = 32,
 	WORKERS = 100,		/* what `connections` may be */
+	PATIENCE = 25,		/* seconds; see rate.h */
 	RESCAN_MS = 5 * 60 * 1000	/* a long run looks for new mail */
 };
 
@@ -202,6 +204,15 @@ contains(const char *text, const char *part)
 	return part == NULL || strstr(text, part) != NULL;
 }
 
+/* "<>" is how the list shows the null sender. */
+static bool
+is_sender(const char *from, const char *part)
+{
+	if (part && strcmp(part, "<>") == 0)
+		return *from == '\0';
+	return contains(from, part);
+}
+
 static bool
 has_rcpt(const struct message *m, const char *part)
 {
@@ -239,7 +250,7 @@ take(struct run *r, const struct entry *e, struct job *j)
 		return false;
 	/* Another run may have tried it since. */
 	if (j->ticket.f.tries == e->tries && j->ticket.f.next == e->next &&
-	    contains(j->m.env.from, r->o->sender) &&
+	    is_sender(j->m.env.from, r->o->sender) &&
 	    has_rcpt(&j->m, r->o->rcpt))
 		return true;
 	message_free(&j->m);
@@ -256,10 +267,7 @@ send_batch(struct run *r, struct job *jobs, size_t n)
 		m[i] = &jobs[i].m;
 	deliver_all(r->d, m, n);
 	for (i = 0; i < n; i++) {
-		if (m[i]->left)
-			r->left = true;
-		else
-			outcome_apply(r->d, &jobs[i].ticket);
+		r->left |= m[i]->left || outcome_apply(r->d, &jobs[i].ticket);
 		message_free(m[i]);
 	}
 }
@@ -269,6 +277,8 @@ static bool
 work(struct run *r)
 {
 	struct job *jobs = malloc(BATCH * sizeof *jobs);
+	size_t share = FIRST_BATCH < r->share ? FIRST_BATCH : r->share;
+	int64_t began;
 	/* What was selected is tried to its end: there is no other scan. */
 	int64_t end = selects(r->o) ? INT64_MAX : clock_ms() + RESCAN_MS;
 	const struct entry *e = NULL;
@@ -276,11 +286,17 @@ work(struct run *r)
 
 	rewind_entries(r);
 	do {
-		for (n = 0; jobs && !*r->stop && n < r->share &&
+		for (n = 0; jobs && !*r->stop && n < share &&
 		    (e = next_entry(r)) != NULL; )
 			n += take(r, e, &jobs[n]);
+		began = clock_ms();
 		if (n > 0)
 			send_batch(r, jobs, n);
+		/* Who tells us to stop waits for a batch: two seconds or so. */
+		if (clock_ms() - began > BATCH_MS)
+			share = share / 2 + 1;
+		else
+			share = 2 * share < r->share ? 2 * share : r->share;
 	} while (jobs && e && !*r->stop && clock_ms() < end);
 	free(jobs);
 	return e == NULL;
@@ -296,6 +312,8 @@ workers(const struct run *r)
 	unsigned most = 1;
 	size_t i;
 
+	if (r->left)
+		return 1;
 	for (i = 0; i < c->nroutes; i++)
 		if (c->routes[i].connections > most)
 			most = c->routes[i].connections;
@@ -306,7 +324,7 @@ static void
 wait_for(struct run *r, const pid_t *pids, unsigned n)
 {
 	unsigned i;
-	int status;
+	int status = 1;
 
 	for (i = 0; i < n; i++) {
 		if (pids[i] <= 0)
@@ -341,11 +359,11 @@ work_together(struct run *r)
 	pid_t pids[WORKERS] = { 0 };
 	bool whole;
 
-	r->share = r->n / (2 * n) + 1;
+	r->share = n == 1 ? BATCH : r->n / (2 * n) + 1;
 	if (r->share > batch())
 		r->share = batch();
-	r->left = false;
 	deliver_disconnect(r->d);
+	r->left = false;
 	for (i = 1; i < n; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
@@ -358,9 +376,9 @@ work_together(struct run *r)
 	whole = work(r);
 	wait_for(r, pids, n);
 	/* What others had to leave; what they did is gone or not due. */
-	if (r->left && !*r->stop)
+	if (r->left && selects(r->o) && !*r->stop)
 		whole = work(r) && whole;
-	return whole;
+	return whole && (n == 1 || !r->left);
 }
 
 int
@@ -372,6 +390,8 @@ run_once(struct delivery *d, const struct run_options *o,
 	int rc = 0;
 
 	d->in_run = true;
+	d->stop = stop;
+	d->patience = PATIENCE;
 	queue_sweep(d->queue);
 	/* What was selected is tried once, whatever comes of it. */
 	while (rc == 0 && !whole && !*stop) {

@@ -52,6 +52,8 @@ submit_abandon(struct submission *s)
 int
 submit_end(struct submission *s, struct message *m, struct result *res)
 {
+	int rc;
+
 	if (s->ticket.in == QUEUE_FOLDERS)
 		return 0;
 	if (m->spool.moved) {
@@ -60,13 +62,15 @@ submit_end(struct submission *s, struct message *m, struct result *res)
 		m->settled = NULL;
 		return 0;
 	}
-	if (queue_commit(&s->ticket, res) == 0) {
+	rc = queue_commit(&s->ticket, res);
+	if (rc == 0) {
 		s->queued = true;
 		deliver_log_queued(s->delivery, m);
 		return 0;
 	}
 	s->ticket.in = QUEUE_FOLDERS;
-	if (s->when != 'i')
+	/* What may be in the queue after all must not go out twice. */
+	if (s->when != 'i' || rc == -2)
 		return -1;
 	note_direct(s, m, res->text);
 	return 0;
@@ -76,7 +80,7 @@ static void
 try_now(struct submission *s, struct message *m)
 {
 	deliver(s->delivery, m);
-	if (s->queued)
+	if (s->queued && !m->left)
 		outcome_apply(s->delivery, &s->ticket);
 }
 
@@ -106,6 +110,9 @@ try_in_background(struct submission *s, struct message *m)
 		null = open("/", O_RDONLY);
 	for (fd = 0; fd <= 2; fd++)
 		dup2(null, fd);
+	/* Whoever wants to unmount the caller's folder must not wait either. */
+	if (chdir("/") < 0)
+		_exit(EXIT_OS);
 	try_now(s, m);
 	_exit(EXIT_OK);
 }

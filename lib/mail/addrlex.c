@@ -362,6 +362,7 @@ const char *
 addrlex_check(const struct addrpart *local, struct addrpart *host)
 {
 	const char *why;
+	size_t i;
 
 	if (local->len > ADDR_MAX || host->len > ADDR_MAX)
 		return "longer than 320 bytes";
@@ -372,6 +373,10 @@ addrlex_check(const struct addrpart *local, struct addrpart *host)
 		return why;
 	if (!utf8_valid(local->text, local->len))
 		return "8-bit text that is not UTF-8";
+	for (i = 0; i + 1 < local->len; i++)
+		if ((unsigned char)local->text[i] == 0xC2 &&
+		    (unsigned char)local->text[i + 1] < 0xA0)
+			return "a control character";
 	/* "example.com." is the same domain, spelt for a resolver. */
 	if (host->len > 1 && host->text[host->len - 1] == '.')
 		host->len--;

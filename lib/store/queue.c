@@ -61,17 +61,30 @@ cannot_open(const struct queue *q, const char *in, struct result *res)
 	return -1;
 }
 
+void
+queue_share(const struct queue *q, int fd, bool folder)
+{
+	if (q->shared)
+		fchmod(fd, folder ? S_ISGID | 0770 : 0660);
+	else if (folder)
+		fchmod(fd, 0700);
+}
+
 static int
 open_folder(struct queue *q, enum queue_folder i)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	bool made;
 
 	q->folder[i] = openat(q->dir, names[i], flags);
 	/* With set-id privilege the folder would be the caller's. */
-	if (q->folder[i] < 0 && errno == ENOENT && !set_id(q) &&
-	    (mkdirat(q->dir, names[i], 0700) == 0 || errno == EEXIST) &&
-	    sync_folder(q->dir) == 0)
+	if (q->folder[i] >= 0 || errno != ENOENT || set_id(q))
+		return q->folder[i];
+	made = mkdirat(q->dir, names[i], 0700) == 0;
+	if ((made || errno == EEXIST) && sync_folder(q->dir) == 0)
 		q->folder[i] = openat(q->dir, names[i], flags);
+	if (made && q->folder[i] >= 0)
+		queue_share(q, q->folder[i], true);
 	return q->folder[i];
 }
 
@@ -80,6 +93,7 @@ queue_open(struct queue *q, const char *path, uid_t uid, gid_t gid,
     struct result *res)
 {
 	char in[16] = "";
+	struct stat st;
 	int i, rc = 0;
 
 	*q = (struct queue){ .path = path, .folder = { -1, -1, -1 },
@@ -88,6 +102,8 @@ queue_open(struct queue *q, const char *path, uid_t uid, gid_t gid,
 	q->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (q->dir < 0)
 		rc = cannot_open(q, in, res);
+	q->shared = rc == 0 && fstat(q->dir, &st) == 0 &&
+	    (st.st_mode & S_IWGRP);
 	for (i = 0; rc == 0 && i < QUEUE_FOLDERS; i++) {
 		snprintf(in, sizeof in, "/%s", names[i]);
 		if (open_folder(q, (enum queue_folder)i) < 0)
@@ -155,9 +171,8 @@ create_file(struct queue *q, const char *id)
 	fd = openat(q->folder[QUEUE_TMP], id, O_RDWR | O_CREAT | O_EXCL |
 	    O_CLOEXEC, 0600);
 	queue_lower(q);
-	/* Queue runs by another member of the group must be able to. */
-	if (fd >= 0 && set_id(q))
-		fchmod(fd, 0660);
+	if (fd >= 0)
+		queue_share(q, fd, false);
 	return fd;
 }
 
@@ -196,17 +211,21 @@ write_head(struct ticket *t, int fd, struct result *res)
 	struct message *m = t->m;
 	struct buf head = { 0 };
 	off_t start;
+	ssize_t n = 0, k = 0;
 	int rc;
 
 	queuefile_head(&t->f, m, &head);
 	start = (off_t)head.len;
+	for (; !head.failed && n < start && k >= 0; n += k > 0 ? k : 0) {
+		k = write(fd, head.p + n, head.len - (size_t)n);
+		if (k < 0 && errno == EINTR)
+			k = 0;
+	}
 	if (head.failed)
 		rc = result_fail(res, EXIT_OS, "out of memory");
-	else if (write(fd, head.p, head.len) != (ssize_t)head.len) {
-		/* A file that takes less than all has no room for the rest. */
-		errno = errno ? errno : ENOSPC;
+	else if (k < 0)
 		rc = fail_write(t->q, res);
-	} else {
+	else {
 		rc = spool_use(&m->spool, fd, start, res);
 		m->spool.place = "the queue";
 		fd = -1;
@@ -253,9 +272,8 @@ queue_commit(struct ticket *t, struct result *res)
 			return 0;
 	}
 	fail_write(t->q, res);
-	remove_from(t, t->in);
 	t->m->settled = NULL;
-	return -1;
+	return remove_from(t, t->in) == 0 ? -1 : -2;
 }
 
 /* Is the open file still the one of that name? Another run may have been faster. */
@@ -446,8 +464,8 @@ lock_either(struct queue *q, const char *id, enum queue_folder *in,
 		    is_still_there(q, *in, id, fd))
 			return fd;
 		close(fd);
-		return result_fail(res, EXIT_TEMP, "%s is being sent right now",
-		    id);
+		return result_fail(res, EXIT_TEMP, "%s is in the hands of "
+		    "another process right now", id);
 	}
 	return result_fail(res, EXIT_DATA, "no message %s in the queue", id);
 }
@@ -502,8 +520,10 @@ queue_requeue(struct queue *q, const char *id, struct result *res)
 
 	if (fd < 0 || read_file(q, in, fd, id, &t, &m, res) < 0)
 		return -1;
-	rc = renew(&t);
-	if (rc == 0 && in == QUEUE_FAILED)
+	t.f.next = time(NULL);
+	if (in == QUEUE_READY)
+		rc = queuefile_put_schedule(m.spool.fd, &t.f, &m);
+	else if ((rc = renew(&t)) == 0)
 		rc = move_to(&t, QUEUE_FAILED, QUEUE_READY);
 	if (rc < 0)
 		result_fail(res, EXIT_IO, "%s: %s", id, strerror(errno));

@@ -28,6 +28,7 @@ struct queue {
 	int folder[QUEUE_FOLDERS];	/* -1: not open */
 	uid_t uid;			/* who may use it; see queue_raise */
 	gid_t gid;
+	bool shared;			/* the folder's group may use it too */
 };
 
 /* A message's place in the queue. Zeroed: it has none. */
@@ -47,6 +48,9 @@ int queue_open(struct queue *q, const char *path, uid_t uid, gid_t gid,
     struct result *res);
 void queue_close(struct queue *q);
 
+/* queue_share(q, fd): what was made there has the folder's rights, umask or not. */
+void queue_share(const struct queue *q, int fd, bool folder);
+
 /*
  * queue_raise(q), queue_lower(q): take the right to the folder, and give it up
  * until the next time. They do nothing without set-id privilege.
@@ -56,8 +60,8 @@ void queue_lower(const struct queue *q);
 
 /*
  * queue_create(q, t, m, res): a locked file tmp/m->id that holds the envelope;
- * m->spool is open behind it and m->settled keeps results. 0; or -1 with exit 73
- * or 74 and nothing left behind.
+ * m->spool is open behind it and m->settled keeps results. 0; or -1 with exit 71,
+ * 73 or 74 and nothing left behind.
  */
 int queue_create(struct queue *q, struct ticket *t, struct message *m,
     struct result *res);
@@ -65,7 +69,7 @@ int queue_create(struct queue *q, struct ticket *t, struct message *m,
 /*
  * queue_commit(t, res): the spool is finished; when this returns 0 the message is
  * on the disk, in queue/. -1 with exit 74: there is no file any more, but the
- * spool can still be read.
+ * spool can still be read. -2: it may be there all the same.
  */
 int queue_commit(struct ticket *t, struct result *res);
 
@@ -107,8 +111,8 @@ int queue_fail(struct ticket *t);
 /*
  * queue_delete(q, id, res): remove a message from queue/ or failed/.
  * queue_requeue(q, id, res): from failed/ to queue/, due at once, all that was
- * refused to be tried again. 0; or -1 with exit 65 (no such message), 75 (being
- * sent right now), 77 or 74.
+ * refused to be tried again; what is in queue/ already is only due at once. 0; or
+ * -1 with exit 65 (no such message), 75 (another process has it), 77 or 74.
  */
 int queue_delete(struct queue *q, const char *id, struct result *res);
 int queue_requeue(struct queue *q, const char *id, struct result *res);

@@ -251,8 +251,13 @@ class Table(Options):
 
     def test_q_without_a_queue(self):
         for form in (["-q"], ["-qf"], ["-qIabc"], ["-qRbob"], ["-qSalice"],
-                     ["-q15m"], ["-q1h30m"], ["-q", BOB], ["-iq"]):
+                     ["-q15m"], ["-q1h30m"], ["-iq"]):
             self.refused(form, "queue", status=78)
+
+    def test_q_with_recipients_loses_no_message(self):
+        for form in (["-q", BOB], ["-qf", BOB], ["-t", "-q"], ["-q", "-t"],
+                     ["--delete", "x", BOB], ["--requeue", "x", "-t"]):
+            self.refused(form, "takes no recipients", status=64)
 
     def test_od_without_a_queue(self):
         self.all([["-odi"], ["-odb"], ["-odq"], ["-o", "di"], ["-o", "db"],

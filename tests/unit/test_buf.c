@@ -182,12 +182,16 @@ test_numbers(void **state)
 static void
 test_text_is_cleaned_but_for_8_bit(void **state)
 {
-	char s[] = "a\tb\r\n\x01\x1f \x7f~\x80\xff";
+	char s[] = "a\tb\r\n\x01\x1f \x7f~\x80\xff\x9b";
+	char utf8[] = "\x9b[2J \xc2\x9b[2J \xc3\x9b \xe2\x82\xac \xc2\xa0";
 	char lower[] = "AZ@[`az\xc4";
 
 	(void)state;
 	text_clean(s);
-	assert_string_equal(s, "a?b???? ?~\x80\xff");
+	assert_string_equal(s, "a?b???? ?~?\xff\x9b");
+	/* What a terminal obeys goes, letters that hold such a byte stay. */
+	text_clean(utf8);
+	assert_string_equal(utf8, "?[2J ??[2J \xc3\x9b \xe2\x82\xac \xc2\xa0");
 	str_lower(lower);
 	assert_string_equal(lower, "az@[`az\xc4");
 }

@@ -857,12 +857,14 @@ test_requeue_of_what_is_queued_makes_it_due(void **state)
 	struct world *w = *state;
 	struct queuefile f;
 
-	queuedir_add(&w->d, &(struct queued){ .rcpts = "!bob@example.net",
+	queuedir_add(&w->d, &(struct queued){ .rcpts =
+		"!bob@example.net xcarol@example.net -dave@example.net",
 		.tries = 5, .next = time(NULL) + 3600 }, w->id);
 	ok(w, queue_requeue(&w->d.q, w->id, &w->res));
 	f = queuedir_fields(&w->d, w->id);
-	assert_true(f.next <= time(NULL) && f.tries == 0);
-	assert_string_equal(states(w), "-");
+	assert_true(f.next <= time(NULL) && f.tries == 5);
+	/* Whoever was told of a refusal must not be told again. */
+	assert_string_equal(states(w), "!x-");
 }
 
 static void
@@ -898,7 +900,8 @@ test_what_is_in_hand_is_neither_deleted_nor_requeued(void **state)
 	char want[80];
 
 	take(w, NULL);
-	snprintf(want, sizeof want, "%s is being sent right now", w->id);
+	snprintf(want, sizeof want, "%s is in the hands of another process "
+	    "right now", w->id);
 	assert_int_equal(queue_delete(&w->d.q, w->id, &w->res), -1);
 	assert_int_equal(w->res.exit, EXIT_TEMP);
 	assert_string_equal(w->res.text, want);

@@ -264,7 +264,7 @@ sleep_of(unsigned times, const char *route, unsigned rate)
 	int64_t before = slept;
 
 	while (times-- > 0)
-		rate_wait(&dir.q, route, rate);
+		rate_wait(&dir.q, route, rate, 1000);
 	return slept - before;
 }
 
@@ -279,7 +279,7 @@ test_file_keeps_what_was_taken(void **state)
 	/* Another process, of later. */
 	assert_int_equal(queue_open(&other, dir.path, geteuid(), getegid(),
 	    &res), 0);
-	rate_wait(&other, "r", 10);
+	rate_wait(&other, "r", 10, 1000);
 	assert_int_equal(slept, SECOND / 10);
 	queue_close(&other);
 	assert_int_equal(sleep_of(20, "r", 10), 2 * SECOND);
