@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/write.h"
 
 enum {
 	SYSLOG_MAX = 2000,		/* more is clipped by many a syslogd */
@@ -86,24 +87,6 @@ line_make(const char *prefix, const char *end, const char *fmt, va_list ap)
 	return line;
 }
 
-/* In one write, so that lines of several processes do not mix. */
-static void
-line_write(int fd, const char *line)
-{
-	size_t left = strlen(line);
-	ssize_t n;
-
-	while (left > 0) {
-		n = write(fd, line, left);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		line += n;
-		left -= (size_t)n;
-	}
-}
-
 static void
 line_prefix(enum log_target target, char *out, size_t size)
 {
@@ -137,7 +120,8 @@ log_write(struct log *l, const char *fmt, ...)
 		return;
 	n = strlen(line);
 	if (l->target == LOG_TO_FILE)
-		line_write(l->fd, line);
+		/* In one write, so that lines of several processes do not mix. */
+		write_all(l->fd, line, n);
 	else
 		send(l->fd, line, n < SYSLOG_MAX ? n : SYSLOG_MAX, MSG_NOSIGNAL);
 	free(line);
@@ -155,7 +139,7 @@ log_error(struct log *l, const char *fmt, ...)
 	line = line_make("sendroute: ", "\n", fmt, ap);
 	va_end(ap);
 	if (line)
-		line_write(STDERR_FILENO, line);
+		write_all(STDERR_FILENO, line, strlen(line));
 	free(line);
 }
 
@@ -171,7 +155,7 @@ log_trace(struct log *l, const char *fmt, ...)
 	line = line_make("", "\n", fmt, ap);
 	va_end(ap);
 	if (line)
-		line_write(STDERR_FILENO, line);
+		write_all(STDERR_FILENO, line, strlen(line));
 	free(line);
 }
 

@@ -11,6 +11,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/result.h"
+#include "lib/base/write.h"
 
 enum { BLOCK = 8192, HOST_SIZE = 256, NAME_SIZE = 80 + 4 * HOST_SIZE };
 
@@ -134,23 +135,6 @@ name_file(char out[NAME_SIZE], size_t count)
 			out[n++] = *p;
 	}
 	out[n] = '\0';
-}
-
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t k;
-
-	while (n > 0) {
-		k = write(fd, p, n);
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return -1;
-		p += k;
-		n -= (size_t)k;
-	}
-	return 0;
 }
 
 /* The spool's CRs stand before its LFs alone: LF line ends are those without. */
