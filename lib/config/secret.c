@@ -2,16 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/child.h"
 #include "lib/base/clock.h"
 #include "lib/config/file.h"
 
@@ -103,61 +101,23 @@ secret_open(struct secret *s, const char *what, struct log *log)
 
 /* In the child: never returns. */
 static void
-run(const char *command, int out)
+run(const char *command)
 {
-	static const int defaults[] = { SIGPIPE, SIGCHLD, SIGINT, SIGQUIT,
-	    SIGTERM, SIGHUP, SIGALRM };
 	char *argv[] = { "sh", "-c", (char *)(uintptr_t)command, NULL };
-	sigset_t none;
-	size_t i;
-	int null;
+	int null = open("/dev/null", O_RDONLY);
 
-	setpgid(0, 0);
-	for (i = 0; i < sizeof defaults / sizeof *defaults; i++)
-		signal(defaults[i], SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* dup2 onto itself would leave close-on-exec set. */
-	if (out == STDOUT_FILENO)
-		fcntl(out, F_SETFD, 0);
-	else if (dup2(out, STDOUT_FILENO) < 0)
-		_exit(NOT_EXECUTED);
-	null = open("/dev/null", O_RDONLY);
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
-		_exit(NOT_EXECUTED);
-	if (null > STDERR_FILENO)
-		close(null);
-	execv("/bin/sh", argv);
+	if (null >= 0 && dup2(null, STDIN_FILENO) == STDIN_FILENO) {
+		if (null > STDERR_FILENO)
+			close(null);
+		execv("/bin/sh", argv);
+	}
 	_exit(NOT_EXECUTED);
 }
 
-/* Starts the command. Returns what it prints to, or -1; errno tells why. */
-static int
-start(const char *command, pid_t *pid)
-{
-	int end[2];
-
-	if (pipe(end) < 0)
-		return -1;
-	fcntl(end[0], F_SETFD, FD_CLOEXEC);
-	fcntl(end[1], F_SETFD, FD_CLOEXEC);
-	fcntl(end[0], F_SETFL, O_NONBLOCK);
-	*pid = fork();
-	if (*pid == 0)
-		run(command, end[1]);
-	close(end[1]);
-	if (*pid < 0) {
-		close(end[0]);
-		return -1;
-	}
-	/* Here and in the child: whoever comes first. */
-	setpgid(*pid, *pid);
-	return end[0];
-}
-
 static void
-keep(struct output *o, const char *p, size_t n)
+keep(void *ctx, const char *p, size_t n)
 {
+	struct output *o = ctx;
 	const char *end = memchr(p, '\n', n);
 
 	if (o->whole)
@@ -172,57 +132,11 @@ keep(struct output *o, const char *p, size_t n)
 	o->n += n;
 }
 
-/*
- * Take what there is to read, but return in time from a command that never
- * stops; true at the end of the output.
- */
-static bool
-drain(int fd, struct output *o)
-{
-	char block[SECRET_MAX / 4];
-	ssize_t n = -1;
-	bool end;
-	int i;
-
-	for (i = 0; i < 8 && (n = read(fd, block, sizeof block)) > 0; i++)
-		keep(o, block, (size_t)n);
-	end = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-	mem_wipe(block, sizeof block);
-	return end;
-}
-
-/*
- * Until the command has ended, even when something that it started keeps its
- * end of the pipe open. Returns its status; or -1: out of time, killed.
- */
-static int
-collect(int fd, pid_t pid, struct output *o)
-{
-	int64_t end = clock_ms() + SECRET_COMMAND_SECONDS * (int64_t)1000;
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	bool over = false, closed;
-	int status = -1;
-
-	for (;;) {
-		over = waitpid(pid, &status, WNOHANG) == pid;
-		closed = drain(fd, o);
-		if (over)
-			return status;
-		if (clock_ms() >= end)
-			break;
-		poll(&p, closed ? 0 : 1, closed ? 2 : 100);
-	}
-	kill(-pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	return -1;
-}
-
 /* Did the command do well? If not, *why is set. */
 static bool
 judge(int status, const struct output *o, const char **why)
 {
-	if (status == -1)
+	if (status == CHILD_LATE)
 		*why = "was killed: it took more than 60 seconds";
 	else if (WIFSIGNALED(status))
 		*why = "was killed by a signal; expected exit status 0";
@@ -240,23 +154,18 @@ judge(int status, const struct output *o, const char **why)
 static char *
 run_command(const char *command, const char **why)
 {
-	struct sigaction normal = { .sa_handler = SIG_DFL }, before;
 	struct output o = { .n = 0 };
 	char *value = NULL;
-	pid_t pid;
-	int fd;
+	struct child c;
+	int rc = child_fork(&c);
 
-	/* An ignored SIGCHLD, if inherited, would swallow the exit status. */
-	sigaction(SIGCHLD, &normal, &before);
-	fd = start(command, &pid);
-	if (fd < 0) {
+	if (rc == 0)
+		run(command);
+	if (rc < 0)
 		*why = strerror(errno);
-	} else {
-		if (judge(collect(fd, pid, &o), &o, why))
-			value = take(o.text, o.n, why);
-		close(fd);
-	}
-	sigaction(SIGCHLD, &before, NULL);
+	else if (judge(child_collect(&c, clock_ms() +
+	    SECRET_COMMAND_SECONDS * (int64_t)1000, keep, &o), &o, why))
+		value = take(o.text, o.n, why);
 	mem_wipe(&o, sizeof o);
 	return value;
 }
