@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/base/write.h"
+#include "lib/mail/inplace.h"
+
 /* An unlinked file in dir. Returns its descriptor, or -1 with errno set. */
 static int
 temporary_in(const char *dir)
@@ -66,21 +69,14 @@ spool_open(struct spool *sp, const char *dir, struct result *res)
 	    "file in /tmp (or $TMPDIR): %s", strerror(errno));
 }
 
-static int
-write_all(int fd, const unsigned char *p, size_t n)
+int
+spool_over(struct spool *sp, int fd, off_t start, struct result *res)
 {
-	ssize_t k;
-
-	while (n > 0) {
-		k = write(fd, p, n);
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return -1;
-		p += k;
-		n -= (size_t)k;
-	}
-	return 0;
+	memset(sp, 0, sizeof *sp);
+	sp->fd = fd;
+	sp->start = start;
+	sp->inplace = inplace_new(fd, start);
+	return sp->inplace ? 0 : result_fail(res, EXIT_OS, "out of memory");
 }
 
 /* The `written` bytes that were stored go to a temporary file. */
@@ -148,6 +144,10 @@ spool_add(struct spool *sp, const void *data, size_t n, struct result *res)
 		return result_fail(res, EXIT_DATA, "the message is larger than "
 		    "`max-size` (%llu bytes)", (unsigned long long)sp->max_size);
 	sp->size += (off_t)n;
+	if (sp->inplace) {
+		sp->written = sp->size;
+		return 0;
+	}
 	while (n >= (room = SPOOL_BUFFER - sp->out_len)) {
 		memcpy(sp->out + sp->out_len, p, room);
 		sp->out_len += room;
@@ -171,6 +171,33 @@ spool_finish(struct spool *sp, struct result *res)
 	return rc;
 }
 
+struct spool
+spool_public(const struct spool *sp)
+{
+	const struct spool_span *s = (const void *)sp->private.p;
+	size_t i, n = sp->private.len / sizeof *s;
+	struct spool public = *sp;
+
+	public.public = true;
+	for (i = 0; i < n; i++)
+		public.size -= s[i].n;
+	return public;
+}
+
+/* Where byte `at` of the public message lies; *n is cut before what is private. */
+static off_t
+skip_private(const struct spool *sp, off_t at, size_t *n)
+{
+	const struct spool_span *s = (const void *)sp->private.p;
+	const struct spool_span *end = s + sp->private.len / sizeof *s;
+
+	for (; s < end && s->at <= at; s++)
+		at += s->n;
+	if (s < end && (off_t)*n > s->at - at)
+		*n = (size_t)(s->at - at);
+	return at;
+}
+
 ssize_t
 spool_read(const struct spool *sp, void *data, size_t n, off_t at)
 {
@@ -180,6 +207,11 @@ spool_read(const struct spool *sp, void *data, size_t n, off_t at)
 		return 0;
 	if ((off_t)n > sp->size - at)
 		n = (size_t)(sp->size - at);
+	if (sp->public)
+		at = skip_private(sp, at, &n);
+	if (sp->inplace)
+		return inplace_read(sp->inplace, data, n, at,
+		    sp->written);
 	do {
 		got = pread(sp->fd, data, n, sp->start + at);
 	} while (got < 0 && errno == EINTR);
@@ -193,9 +225,14 @@ spool_read(const struct spool *sp, void *data, size_t n, off_t at)
 void
 spool_close(struct spool *sp)
 {
+	if (sp->public)
+		return;
 	free(sp->out);
 	sp->out = NULL;
-	if (sp->fd >= 0)
+	free(sp->inplace);
+	buf_free(&sp->private);
+	if (sp->fd >= 0 && sp->inplace == NULL)
 		close(sp->fd);
+	sp->inplace = NULL;
 	sp->fd = -1;
 }

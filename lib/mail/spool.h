@@ -10,9 +10,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/result.h"
 
 enum { SPOOL_BUFFER = 65536 };
+
+struct inplace;
+
+/* Bytes of the message. */
+struct spool_span { off_t at, n; };
 
 struct spool {
 	int fd;			/* -1: not open */
@@ -24,7 +30,7 @@ struct spool {
 	bool has_long;		/* perhaps a line over 998 bytes */
 	unsigned char *out;	/* write buffer, NULL once finished */
 	size_t out_len;
-	off_t written;		/* bytes that have left it */
+	off_t written;		/* bytes that have left it; in place: all */
 	const char *place;	/* what errors call it; NULL: a temporary file */
 	/*
 	 * Set: what cannot be written here goes on in a temporary file, which
@@ -32,6 +38,9 @@ struct spool {
 	 */
 	bool may_move, moved;
 	uint64_t max_size;	/* 0: none */
+	struct inplace *inplace;	/* see spool_over; or NULL */
+	struct buf private;	/* struct spool_span, in order: see spool_public */
+	bool public;		/* reading leaves them out */
 };
 
 /*
@@ -47,6 +56,14 @@ int spool_open(struct spool *sp, const char *dir, struct result *res);
 int spool_use(struct spool *sp, int fd, off_t start, struct result *res);
 
 /*
+ * spool_over(sp, fd, start, res): a message that lies in a file already, from
+ * offset `start` on, with line ends of any kind. fd stays the caller's. Nothing is
+ * copied: spool_add() only counts, and must be given what lines.h makes of the
+ * file; spool_read() makes it anew. 0; or -1 with exit 71.
+ */
+int spool_over(struct spool *sp, int fd, off_t start, struct result *res);
+
+/*
  * spool_add(sp, data, n, res): append. 0; or -1 with exit 74 (disk full, ...) or
  * 65 (over max_size). spool_finish(sp, res): write out what is buffered.
  */
@@ -59,6 +76,12 @@ int spool_finish(struct spool *sp, struct result *res);
  * shorter than size (errno EIO then).
  */
 ssize_t spool_read(const struct spool *sp, void *data, size_t n, off_t at);
+
+/*
+ * spool_public(sp): the same message without the private spans. It is read
+ * through sp and must not outlive it; spool_close() does nothing to it.
+ */
+struct spool spool_public(const struct spool *sp);
 
 void spool_close(struct spool *sp);
 
