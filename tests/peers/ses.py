@@ -178,7 +178,7 @@ class Ses:
             pass
         self.sock.close()
         for connection in list(self.live):
-            connection.end()
+            connection.wake()
 
     def now(self):
         return time.time() + self.skew
@@ -346,14 +346,20 @@ class Connection:
             self.end()
             self.ses.live.discard(self)
 
+    def wake(self):
+        """Its thread may wait in recv(), and is left to close the socket: the
+        number would be another file's while OpenSSL still reads from it."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except (OSError, ValueError):
+            pass
+
     def end(self):
-        # shutdown first: the thread that serves it may wait in recv()
-        for step in (lambda: self.sock.shutdown(socket.SHUT_RDWR),
-                     self.sock.close):
-            try:
-                step()
-            except (OSError, ValueError):
-                pass
+        self.wake()
+        try:
+            self.sock.close()
+        except (OSError, ValueError):
+            pass
 
     def reset(self):
         raw = self.sock
