@@ -1,10 +1,8 @@
 #include "lib/config/config.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +11,7 @@
 #include "lib/config/file.h"
 #include "lib/config/parse.h"
 #include "lib/config/values.h"
+#include "lib/net/resolve.h"
 
 enum { CONFIG_MAX = 1 << 20 };
 
@@ -39,17 +38,13 @@ copy(const char *s)
 static char *
 full_name(const char *bare)
 {
-	struct addrinfo hints = { .ai_flags = AI_CANONNAME,
-	    .ai_socktype = SOCK_STREAM }, *list;
-	char *full = NULL;
+	struct ip_address found[RESOLVE_MAX];
+	char full[RESOLVE_NAME];
 
-	if (getaddrinfo(bare, NULL, &hints, &list) != 0)
+	if (resolve(&resolve_system, bare, found, full) < 0 ||
+	    strchr(full, '.') == NULL || !value_is_domain(full))
 		return NULL;
-	if (list->ai_canonname && strchr(list->ai_canonname, '.') &&
-	    value_is_domain(list->ai_canonname))
-		full = copy(list->ai_canonname);
-	freeaddrinfo(list);
-	return full;
+	return copy(full);
 }
 
 static char *

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/net/resolve.h"
 
 enum { ADDRESS_MS = 30000 };
 
@@ -44,28 +44,23 @@ bool
 dial_is_address(const char *host)
 {
 	char name[256];
-	unsigned char addr[16];
+	struct ip_address a;
 
-	return plain_host(host, name, sizeof name) &&
-	    (inet_pton(AF_INET, name, addr) == 1 ||
-	    inet_pton(AF_INET6, name, addr) == 1);
+	return plain_host(host, name, sizeof name) && resolve_literal(name, &a);
 }
 
 bool
 dial_is_loopback(const char *host)
 {
+	static const unsigned char one[16] = { [15] = 1 };
 	char name[256];
-	struct in_addr v4;
-	struct in6_addr v6;
+	struct ip_address a;
 
 	if (is_unix(host) || str_iequal(host, "localhost"))
 		return true;
-	if (!plain_host(host, name, sizeof name))
-		return false;
-	if (inet_pton(AF_INET, name, &v4) == 1)
-		return ntohl(v4.s_addr) >> 24 == 127;
-	return inet_pton(AF_INET6, name, &v6) == 1 &&
-	    IN6_IS_ADDR_LOOPBACK(&v6);
+	return plain_host(host, name, sizeof name) && resolve_literal(name, &a) &&
+	    (resolve_is_v4(&a) ? a.ip[12] == 127 :
+	    memcmp(a.ip, one, sizeof one) == 0);
 }
 
 /*
@@ -146,31 +141,33 @@ dial_unix(struct stream *s, const char *path, int64_t ms, struct result *res)
 }
 
 static const char *
-resolver_text(int rc)
+resolver_text(int why)
 {
-	switch (rc) {
-	case EAI_NONAME:
+	switch (why) {
+	case RESOLVE_NO_NAME:
 		return "the name does not exist (check `host` and DNS)";
-	case EAI_AGAIN:
-		return "the resolver does not answer";
+	case RESOLVE_NO_ADDRESS:
+		return "the name has no address (check `host` and DNS)";
 	default:
-		return gai_strerror(rc);
+		return "the resolver does not answer";
 	}
 }
 
 /* Connect to one address; the stream is opened on success. */
 static int
-dial_address(struct stream *s, const struct addrinfo *ai, const char *host,
+dial_address(struct stream *s, const struct ip_address *a, const char *host,
     unsigned port, int64_t ms, struct log *log, struct result *res)
 {
 	char text[INET6_ADDRSTRLEN] = "?";
-	const void *addr = ai->ai_family == AF_INET6 ?
-	    (const void *)&((struct sockaddr_in6 *)ai->ai_addr)->sin6_addr :
-	    (const void *)&((struct sockaddr_in *)ai->ai_addr)->sin_addr;
+	struct sockaddr_storage sa;
+	socklen_t len = resolve_sockaddr(a, port, &sa);
 	int fd;
 
-	inet_ntop(ai->ai_family, addr, text, sizeof text);
-	fd = connect_within(ai->ai_addr, ai->ai_addrlen, ms);
+	if (resolve_is_v4(a))
+		inet_ntop(AF_INET, a->ip + 12, text, sizeof text);
+	else
+		inet_ntop(AF_INET6, a->ip, text, sizeof text);
+	fd = connect_within((struct sockaddr *)&sa, len, ms);
 	if (fd < 0) {
 		result_set(res, OUT_TEMP, CAUSE_ROUTE,
 		    "cannot connect to %s[%s]:%u: %s", host, text, port,
@@ -191,10 +188,10 @@ int
 dial(struct stream *s, const char *host, unsigned port, int64_t seconds,
     struct log *log, struct result *res)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *ai;
+	struct ip_address found[RESOLVE_MAX];
 	int64_t ms = seconds * 1000 < ADDRESS_MS ? seconds * 1000 : ADDRESS_MS;
-	char name[256], service[8];
-	int rc = -1;
+	char name[256];
+	int n, i, rc = -1;
 
 	memset(s, 0, sizeof *s);
 	s->fd = -1;
@@ -205,19 +202,16 @@ dial(struct stream *s, const char *host, unsigned port, int64_t seconds,
 		    "the host name is too long");
 		return -1;
 	}
-	snprintf(service, sizeof service, "%u", port);
-	rc = getaddrinfo(name, service, &hints, &list);
+	n = resolve(&resolve_system, name, found, NULL);
 	/* RFC 6761 section 6.3: also where there is no /etc/hosts. */
-	if (rc != 0 && str_iequal(name, "localhost"))
-		rc = getaddrinfo("127.0.0.1", service, &hints, &list);
-	if (rc != 0) {
+	if (n < 0 && str_iequal(name, "localhost"))
+		n = resolve_literal("127.0.0.1", found);
+	if (n < 0) {
 		result_set(res, OUT_TEMP, CAUSE_ROUTE, "cannot resolve %s: %s",
-		    name, resolver_text(rc));
+		    name, resolver_text(n));
 		return -1;
 	}
-	rc = -1;
-	for (ai = list; ai && rc < 0; ai = ai->ai_next)
-		rc = dial_address(s, ai, name, port, ms, log, res);
-	freeaddrinfo(list);
+	for (i = 0; i < n && rc < 0; i++)
+		rc = dial_address(s, &found[i], name, port, ms, log, res);
 	return rc;
 }

@@ -1,6 +1,6 @@
 /*
  * qsort in place of the C library's, which is seven times as large: a heap sort,
- * never worse than n log n. The resolver and the queue's lists use it.
+ * never worse than n log n. The queue's lists are sorted with it.
  */
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,5 +1,4 @@
-/* Our strings, numbers and qsort against the C library's. */
-#include <errno.h>
+/* Our strings and qsort against the C library's. */
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,12 +26,6 @@ static size_t
 their_strcspn(const char *s, const char *set)
 {
 	return strcspn(s, set);
-}
-
-static unsigned long
-their_strtoul(const char *s, char **end, int base)
-{
-	return strtoul(s, end, base);
 }
 
 static void
@@ -89,46 +82,6 @@ spans_and_copies(void **state)
 	assert_memory_equal(out, "ABCD", 4);
 }
 
-static void
-same_number(const char *s, int base)
-{
-	char *ours, *theirs;
-	unsigned long a, b;
-	int e;
-
-	errno = 0;
-	b = their_strtoul(s, &theirs, base);
-	e = errno;
-	errno = 0;
-	a = text_strtoul(s, &ours, base);
-	if (a != b || ours != theirs || (e == ERANGE) != (errno == ERANGE))
-		fail_msg("\"%s\" in base %d: %lu, not %lu; %zu, not %zu bytes",
-		    s, base, a, b, (size_t)(ours - s), (size_t)(theirs - s));
-	a = (unsigned long)text_strtoull(s, NULL, base);
-	if (a != b)
-		fail_msg("\"%s\" in base %d: %lu, not %lu", s, base, a, b);
-}
-
-static void
-reads_numbers(void **state)
-{
-	static const char *const texts[] = { "", " ", "-", "+", "0", "00", "07",
-		"08", "0x", "0xg", "0x1F", "0XfFz", "x1", "1", "-1", "+1", "--1",
-		" \t\n\v\f\r12 ", "12ab", "zZ", "-0x10", "0b1", "1 2",
-		"4294967295", "4294967296", "18446744073709551615",
-		"18446744073709551616", "-18446744073709551615",
-		"-18446744073709551616", "99999999999999999999999x",
-		"0xffffffffffffffff", "0x10000000000000000", "ndots", "5:",
-		"1777777777777777777777", "2000000000000000000000", "\xb2" };
-	static const int bases[] = { 0, 2, 8, 10, 16, 36 };
-	size_t i, k;
-
-	(void)state;
-	for (i = 0; i < sizeof texts / sizeof texts[0]; i++)
-		for (k = 0; k < sizeof bases / sizeof bases[0]; k++)
-			same_number(texts[i], bases[k]);
-}
-
 struct item {
 	unsigned key;
 	char rest[7];
@@ -175,7 +128,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_text),
 		cmocka_unit_test(spans_and_copies),
-		cmocka_unit_test(reads_numbers),
 		cmocka_unit_test(sorts),
 	};
 
