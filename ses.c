@@ -600,6 +600,7 @@ send_batch(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
 	for (i = 0; i < n; i++)
 		rcpts[i]->res = res;
 	message_settled(m, rcpts, n);
+	message_settled(m, NULL, 0);
 }
 
 const struct result *

@@ -43,6 +43,7 @@ struct flight {
 	unsigned connects;		/* since the last answer */
 	char *block;			/* CHUNK_MAX bytes */
 	struct result lost;		/* why the last connection ended */
+	const struct message *settled;	/* the last one, since the last wait */
 };
 
 static void
@@ -68,10 +69,20 @@ take_first(struct list *l)
 
 /* --- how transactions end --- */
 
+/* What was settled is kept for good, while the peer is busy anyway. */
+static void
+keep(struct flight *f)
+{
+	if (f->settled)
+		message_settled(f->settled, NULL, 0);
+	f->settled = NULL;
+}
+
 /* As transaction_settle(); whoever is left has another go. */
 static void
 settle(struct flight *f, struct transaction *t, const struct result *res)
 {
+	f->settled = t->m;
 	if (transaction_settle(t, f->c, res) > 0)
 		put_last(&f->again, t);
 	else
@@ -241,8 +252,11 @@ await(struct flight *f)
 	struct reply r;
 
 	transaction_wait(f->air.head, c);
-	if (stream_buffered(&c->s) == 0 && stream_flush(&c->s) < 0)
-		return hear_out(f);
+	if (stream_buffered(&c->s) == 0) {
+		if (stream_flush(&c->s) < 0)
+			return hear_out(f);
+		keep(f);
+	}
 	if (session_reply(c, &r) < 0)
 		return crash(f);
 	return apply(f, &r);
@@ -482,6 +496,7 @@ smtp_deliver(struct smtp *c, const struct parcel *parcels, size_t n)
 			give_up(&f, &f.lost);
 		else
 			begin(&f);
+	keep(&f);
 	free(f.block);
 	if (c->session.ready)
 		c->session.used = true;

@@ -291,8 +291,11 @@ outcome_apply(const struct delivery *d, struct ticket *t)
 	bool local = false, left;
 	int told = 0;
 
-	if (t->in != QUEUE_READY)
-		return false;		/* taken for all, and gone */
+	if (t->in != QUEUE_READY) {
+		/* Taken for all, and gone. */
+		queue_sync(t->q);
+		return false;
+	}
 	schedule_mend(&t->f, now, d->config->queue_lifetime);
 	judge(d, t, now, &local);
 	if (t->in == QUEUE_READY && count(t->m, RCPT_REFUSED) > 0) {
@@ -302,6 +305,7 @@ outcome_apply(const struct delivery *d, struct ticket *t)
 	}
 	if (t->in == QUEUE_READY)
 		conclude(d, t, now, local, told, &notice);
+	queue_sync(t->q);
 	left = send_report(d, &r);
 	return send_report(d, &notice) || left;
 }

@@ -50,7 +50,9 @@ struct message {
 	const char *tmpdir;	/* for what has to be encoded; or NULL */
 	/*
 	 * Called by a transport as soon as the peer's answer for these recipients
-	 * is in rcpts[i]->res, before the next step: a queue keeps it. Or NULL.
+	 * is in rcpts[i]->res: a queue keeps it. Without recipients: before the
+	 * transport next waits for the peer, what was kept must be on the disk.
+	 * Or NULL.
 	 */
 	void (*settled)(void *ctx, struct rcpt *const *rcpts, size_t n);
 	void *settled_ctx;
@@ -79,7 +81,10 @@ bool message_id_valid(const char *id);
  */
 int message_take_rcpts(struct message *m, struct addr_list *list);
 
-/* message_settled(m, rcpts, n): tell m->settled, when there is one. */
+/*
+ * message_settled(m, rcpts, n): tell m->settled, when there is one. rcpts NULL, n
+ * 0: of the wait.
+ */
 void message_settled(const struct message *m, struct rcpt *const *rcpts,
     size_t n);
 

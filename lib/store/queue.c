@@ -16,19 +16,13 @@ static const char *const names[QUEUE_FOLDERS] = { "tmp", "queue", "failed" };
 
 /* --- the folder --- */
 
-static bool
-set_id(const struct queue *q)
-{
-	return q->uid != getuid() || q->gid != getgid();
-}
-
 void
 queue_raise(const struct queue *q)
 {
 	int kept = errno;
 
 	/* A failure shows in what is then not permitted. */
-	if (set_id(q) && (setegid(q->gid) < 0 || seteuid(q->uid) < 0))
+	if (q->set_id && (setegid(q->gid) < 0 || seteuid(q->uid) < 0))
 		kept = EPERM;
 	errno = kept;
 }
@@ -38,7 +32,7 @@ queue_lower(const struct queue *q)
 {
 	int kept = errno;
 
-	if (set_id(q) && (seteuid(getuid()) < 0 || setegid(getgid()) < 0))
+	if (q->set_id && (seteuid(getuid()) < 0 || setegid(getgid()) < 0))
 		_exit(EXIT_OS);		/* never go on with too much */
 	errno = kept;
 }
@@ -78,7 +72,7 @@ open_folder(struct queue *q, enum queue_folder i)
 
 	q->folder[i] = openat(q->dir, names[i], flags);
 	/* With set-id privilege the folder would be the caller's. */
-	if (q->folder[i] >= 0 || errno != ENOENT || set_id(q))
+	if (q->folder[i] >= 0 || errno != ENOENT || q->set_id)
 		return q->folder[i];
 	made = mkdirat(q->dir, names[i], 0700) == 0;
 	if ((made || errno == EEXIST) && sync_folder(q->dir) == 0)
@@ -97,7 +91,8 @@ queue_open(struct queue *q, const char *path, uid_t uid, gid_t gid,
 	int i, rc = 0;
 
 	*q = (struct queue){ .path = path, .folder = { -1, -1, -1 },
-		.uid = uid, .gid = gid };
+		.uid = uid, .gid = gid,
+		.set_id = uid != getuid() || gid != getgid() };
 	queue_raise(q);
 	q->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (q->dir < 0)
@@ -180,8 +175,11 @@ create_file(struct queue *q, const char *id)
 static void
 settled(void *ctx, struct rcpt *const *rcpts, size_t n)
 {
+	struct ticket *t = ctx;
 	size_t i;
 
+	if (n == 0)
+		queue_sync(t->q);
 	for (i = 0; i < n; i++) {
 		const struct result *r = &rcpts[i]->res;
 
@@ -191,7 +189,7 @@ settled(void *ctx, struct rcpt *const *rcpts, size_t n)
 		    r->cause != CAUSE_OPERATOR && r->cause != CAUSE_LOCAL)
 			rcpts[i]->state = RCPT_REFUSED;
 	}
-	queue_mark(ctx, rcpts, n);
+	queue_mark(t, rcpts, n);
 }
 
 static void
@@ -391,8 +389,11 @@ queue_mark(struct ticket *t, struct rcpt *const *rcpts, size_t n)
 
 	if (t->in != QUEUE_READY)
 		return;
-	if (taken_for_all(t->m) && queue_remove(t) == 0)
+	if (taken_for_all(t->m) && remove_from(t, QUEUE_READY) == 0) {
+		t->in = QUEUE_FOLDERS;
+		t->q->unsynced = true;
 		return;
+	}
 	for (i = 0; i < n; i++) {
 		if (rcpts[i]->state == RCPT_WAITING)
 			continue;
@@ -403,6 +404,14 @@ queue_mark(struct ticket *t, struct rcpt *const *rcpts, size_t n)
 	}
 	if (written)
 		fdatasync(fd);
+}
+
+void
+queue_sync(struct queue *q)
+{
+	if (q->unsynced)
+		sync_folder(q->folder[QUEUE_READY]);
+	q->unsynced = false;
 }
 
 void

@@ -29,6 +29,8 @@ struct queue {
 	uid_t uid;			/* who may use it; see queue_raise */
 	gid_t gid;
 	bool shared;			/* the folder's group may use it too */
+	bool set_id;			/* uid and gid are not the caller's own */
+	bool unsynced;			/* files were removed; see queue_sync */
 };
 
 /* A message's place in the queue. Zeroed: it has none. */
@@ -91,10 +93,17 @@ int queue_look(struct queue *q, enum queue_folder in, const char *id,
 /*
  * queue_mark(t, rcpts, n): write the states of these recipients, and what was
  * last said of those that were not taken, to the disk. A message that was taken
- * for all is removed. What cannot be written is tried again with the next state:
- * at worst a message goes out twice. m->settled calls it for TAKEN and REFUSED.
+ * for all is removed, which lasts with the next queue_sync(). What cannot be
+ * written is tried again with the next state: at worst a message goes out twice.
+ * m->settled calls it for TAKEN and REFUSED.
  */
 void queue_mark(struct ticket *t, struct rcpt *const *rcpts, size_t n);
+
+/*
+ * queue_sync(q): what was removed stays so after a power cut. Once for all the
+ * answers that came together; m->settled calls it before a wait.
+ */
+void queue_sync(struct queue *q);
 
 /* queue_defer(t): write t->f and what was last said of who is waiting. */
 void queue_defer(struct ticket *t);

@@ -232,14 +232,16 @@ read_head(int fd, size_t *length, const char **why)
 		if (bigger == NULL)
 			break;
 		text = bigger;
+		/* Most headers come with the first read. */
 		do {
 			n = pread(fd, text + have, size - have, (off_t)have);
-		} while (n > 0 && (have += (size_t)n) < size);
+			have += n > 0 ? (size_t)n : 0;
+			text[have] = '\0';
+			end = n > 0 ? strstr(text + seen, "\n\n") : NULL;
+		} while (n > 0 && end == NULL && have < size);
 		*why = strerror(errno);
 		if (n < 0)
 			break;
-		text[have] = '\0';
-		end = strstr(text + seen, "\n\n");
 		if (end) {
 			*length = (size_t)(end - text) + 2;
 			return text;
