@@ -6,6 +6,17 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/*
+ * cJSON hands in the address of an unsigned char *: stored as a char *, it would
+ * be lost to the optimiser's type-based aliasing once this is inlined.
+ */
+static void
+set_end(char **end, const char *s)
+{
+	memcpy(end, &s, sizeof s);
+}
 
 static double
 decimal(const char *s, char **end)
@@ -21,7 +32,7 @@ decimal(const char *s, char **end)
 	if (*s == '.')
 		for (s++; *s >= '0' && *s <= '9'; s++, seen = 1)
 			v += (*s - '0') * (unit /= 10);
-	*end = (char *)(seen ? s : start);
+	set_end(end, seen ? s : start);
 	if (seen && (*s == 'e' || *s == 'E')) {
 		s++;
 		if (*s == '-' || *s == '+')
@@ -30,7 +41,7 @@ decimal(const char *s, char **end)
 			if (exponent < 1000)
 				exponent = exponent * 10 + (*s - '0');
 		if (s > digits)
-			*end = (char *)s;
+			set_end(end, s);
 		for (; exponent > 0; exponent--)
 			v = power_sign > 0 ? v * 10 : v / 10;
 	}
