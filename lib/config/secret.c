@@ -1,27 +1,14 @@
 #include "lib/config/secret.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/child.h"
-#include "lib/base/clock.h"
+#include "lib/config/command.h"
 #include "lib/config/file.h"
-
-enum { NOT_EXECUTED = 127 };
-
-/* The output of a command as it comes; only its first line is of interest. */
-struct output {
-	char text[SECRET_MAX + 1];
-	size_t n;		/* what came before the first line feed */
-	bool whole;		/* that line feed has come */
-	bool too_long;
-};
 
 static void
 fail(struct result *res, int exit, const char *what, const char *why)
@@ -99,74 +86,23 @@ secret_open(struct secret *s, const char *what, struct log *log)
 	close(fd);
 }
 
-/* In the child: never returns. */
-static void
-run(const char *command)
-{
-	char *argv[] = { "sh", "-c", (char *)(uintptr_t)command, NULL };
-	int null = open("/dev/null", O_RDONLY);
-
-	if (null >= 0 && dup2(null, STDIN_FILENO) == STDIN_FILENO) {
-		if (null > STDERR_FILENO)
-			close(null);
-		execv("/bin/sh", argv);
-	}
-	_exit(NOT_EXECUTED);
-}
-
-static void
-keep(void *ctx, const char *p, size_t n)
-{
-	struct output *o = ctx;
-	const char *end = memchr(p, '\n', n);
-
-	if (o->whole)
-		return;
-	o->whole = end != NULL;
-	n = end ? (size_t)(end - p) : n;
-	if (n > sizeof o->text - o->n) {
-		n = sizeof o->text - o->n;
-		o->too_long = true;
-	}
-	memcpy(o->text + o->n, p, n);
-	o->n += n;
-}
-
-/* Did the command do well? If not, *why is set. */
-static bool
-judge(int status, const struct output *o, const char **why)
-{
-	if (status == CHILD_LATE)
-		*why = "was killed: it took more than 60 seconds";
-	else if (WIFSIGNALED(status))
-		*why = "was killed by a signal; expected exit status 0";
-	else if (WEXITSTATUS(status) == NOT_EXECUTED)
-		*why = "was not found; expected exit status 0";
-	else if (WEXITSTATUS(status) != 0)
-		*why = "failed; expected exit status 0";
-	else if (o->too_long || o->n > SECRET_MAX)
-		*why = "printed too long a line; expected 4096 bytes at most";
-	else
-		return true;
-	return false;
-}
-
 static char *
-run_command(const char *command, const char **why)
+run_command(char *command, const char **why)
 {
-	struct output o = { .n = 0 };
-	char *value = NULL;
-	struct child c;
-	int rc = child_fork(&c);
+	char sh[] = "/bin/sh", c[] = "-c", text[SECRET_MAX + 1], *value = NULL;
+	char *argv[] = { sh, c, command, NULL }, *end;
+	long n = command_output(argv, 0, text, sizeof text, why);
+	size_t have = n > (long)sizeof text ? sizeof text : (size_t)n;
 
-	if (rc == 0)
-		run(command);
-	if (rc < 0)
-		*why = strerror(errno);
-	else if (judge(child_collect(&c, clock_ms() +
-	    SECRET_COMMAND_SECONDS * (int64_t)1000, keep, &o), &o, why))
-		value = take(o.text, o.n, why);
-	mem_wipe(&o, sizeof o);
+	if (n >= 0) {
+		end = memchr(text, '\n', have);
+		have = end ? (size_t)(end - text) : have;
+		if (have > SECRET_MAX)
+			*why = "printed too long a line; expected 4096 bytes at most";
+		else
+			value = take(text, have, why);
+	}
+	mem_wipe(text, sizeof text);
 	return value;
 }
 

@@ -10,7 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/result.h"
 
-enum { SECRET_MAX = 4096, SECRET_COMMAND_SECONDS = 60 };
+enum { SECRET_MAX = 4096 };
 
 /*
  * err.text is set (and value NULL) when the secret could not be had from its
