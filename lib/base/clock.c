@@ -1,5 +1,6 @@
 #include "lib/base/clock.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -155,19 +156,25 @@ digits(const char *s, int n)
 	return v;
 }
 
+/* Is s, which is as long, what shape has it where that is no '_'? */
+static bool
+has_shape(const char *s, const char *shape)
+{
+	for (; *shape != '\0'; s++, shape++)
+		if (*shape != '_' && *s != *shape)
+			return false;
+	return true;
+}
+
 int
 clock_parse_http(const char *s, time_t *out)
 {
 	static const char shape[] = "___, __ ___ ____ __:__:__ GMT";
-	size_t i;
 	int mo;
 	int64_t t;
 
-	if (strlen(s) != sizeof shape - 1)
+	if (strlen(s) != sizeof shape - 1 || !has_shape(s, shape))
 		return -1;
-	for (i = 0; i < sizeof shape - 1; i++)
-		if (shape[i] != '_' && s[i] != shape[i])
-			return -1;
 	for (mo = 0; mo < 12; mo++)
 		if (memcmp(months[mo], s + 8, 3) == 0)
 			break;
@@ -176,5 +183,31 @@ clock_parse_http(const char *s, time_t *out)
 	if (t < 0)
 		return -1;
 	*out = (time_t)t;
+	return 0;
+}
+
+int
+clock_parse_iso(const char *s, time_t *out)
+{
+	int64_t t;
+	int h = 0, m = 0;
+
+	if (strlen(s) < 20 || !has_shape(s, "____-__-__T__:__:__"))
+		return -1;
+	t = clock_from_civil(digits(s, 4), digits(s + 5, 2), digits(s + 8, 2),
+	    digits(s + 11, 2), digits(s + 14, 2), digits(s + 17, 2));
+	s += 19;
+	if (*s == '.')
+		s += 1 + strspn(s + 1, "0123456789");
+	if (strcmp(s, "Z") != 0) {
+		if ((*s != '+' && *s != '-') || strlen(s) != 6 || s[3] != ':')
+			return -1;
+		h = digits(s + 1, 2);
+		m = digits(s + 4, 2);
+	}
+	if (t < 0 || h < 0 || m < 0)
+		return -1;
+	m += h * 60;
+	*out = (time_t)(t - (*s == '-' ? -m : m) * 60);
 	return 0;
 }

@@ -42,6 +42,12 @@ void clock_syslog(char out[CLOCK_TEXT_SIZE], time_t t);
 int clock_parse_http(const char *s, time_t *out);
 
 /*
+ * clock_parse_iso(s, out): RFC 3339's date-time with "Z" or an offset, such as
+ * "2026-11-24T15:37:56Z"; fractions of a second are dropped. 0, or -1.
+ */
+int clock_parse_iso(const char *s, time_t *out);
+
+/*
  * clock_from_civil(y, mo, d, h, mi, s): seconds since 1970 of a UTC date
  * (proleptic Gregorian); month and day count from 1. -1 when out of range.
  */
