@@ -19,6 +19,8 @@ struct reader {
 	bool inside;		/* the wanted section is open */
 	bool key;		/* a key was met in this section */
 	size_t indent;		/* of the last line that was not nested */
+	char parent[8];		/* the key above nested lines, when it is short */
+	size_t nparent;
 	int fd;
 	size_t pos, len;	/* of chunk */
 	char chunk[CHUNK];
@@ -96,6 +98,8 @@ read_line(struct reader *r)
 		c = r->chunk[r->pos++];
 		if (c == '\n' || c == '\r')
 			return 1;
+		if (c == '\0')
+			c = '\1';	/* so that a string shows it */
 		if (r->n < sizeof r->text)
 			r->text[r->n++] = c;
 		else
@@ -178,10 +182,24 @@ keep(struct reader *r, struct ini_item *item, struct span value)
 	return 0;
 }
 
-static int
-take_key(struct reader *r, struct span line)
+/* Is that the item's key? One of a nested line is "parent.name". */
+static bool
+is_key(const struct reader *r, const char *key, struct span name, bool nested)
 {
-	struct span key;
+	if (nested) {
+		if (r->nparent == 0 ||
+		    strncmp(key, r->parent, r->nparent) != 0 ||
+		    key[r->nparent] != '.')
+			return false;
+		key += r->nparent + 1;
+	}
+	return strlen(key) == name.n && mem_iequal(key, name.p, name.n);
+}
+
+static int
+take_key(struct reader *r, struct span line, bool nested)
+{
+	struct span key, value;
 	size_t i, d;
 
 	for (d = 0; d < line.n && line.p[d] != '=' && line.p[d] != ':'; d++)
@@ -192,11 +210,15 @@ take_key(struct reader *r, struct span line)
 	if (!r->inside)
 		return 0;
 	key = trim(line.p, d);
+	value = value_in(line.p + d + 1, line.n - d - 1);
+	if (!nested) {
+		r->nparent = value.n == 0 && key.n <= sizeof r->parent ?
+		    key.n : 0;
+		memcpy(r->parent, key.p, r->nparent);
+	}
 	for (i = 0; i < r->nitems; i++)
-		if (strlen(r->items[i].key) == key.n &&
-		    mem_iequal(r->items[i].key, key.p, key.n))
-			return keep(r, &r->items[i], value_in(line.p + d + 1,
-			    line.n - d - 1));
+		if (is_key(r, r->items[i].key, key, nested))
+			return keep(r, &r->items[i], value);
 	return 0;
 }
 
@@ -218,10 +240,10 @@ take_line(struct reader *r)
 		return 0;
 	indent = (size_t)(line.p - p);
 	if (r->key && indent > r->indent)
-		return 0;
+		return take_key(r, line, true);
 	r->indent = indent;
 	if (*line.p != '[')
-		return take_key(r, line);
+		return take_key(r, line, false);
 	take_section(r, line);
 	return 0;
 }
@@ -240,25 +262,32 @@ read_all(struct reader *r)
 }
 
 int
-ini_read(const char *file, const char *section, struct ini_item *items,
-    size_t n, struct result *res)
+ini_read_open(int fd, const char *file, const char *section,
+    struct ini_item *items, size_t n, struct result *res)
 {
 	struct reader r = {
 		.file = file, .section = section, .items = items, .nitems = n,
-		.res = res, .state = INI_NO_SECTION
+		.res = res, .state = INI_NO_SECTION, .fd = fd
 	};
-	int ret;
+	int ret = read_all(&r);
 
-	r.fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (r.fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return INI_NO_FILE;
-	if (r.fd < 0)
-		return result_fail(res, EXIT_NOPERM, "%s: %s", file,
-		    strerror(errno));
-	ret = read_all(&r);
-	close(r.fd);
+	close(fd);
 	mem_wipe(&r, sizeof r);
 	return ret;
+}
+
+int
+ini_read(const char *file, const char *section, struct ini_item *items,
+    size_t n, struct result *res)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return INI_NO_FILE;
+	if (fd < 0)
+		return result_fail(res, EXIT_NOPERM, "%s: %s", file,
+		    strerror(errno));
+	return ini_read_open(fd, file, section, items, n, res);
 }
 
 int

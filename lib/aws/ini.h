@@ -5,8 +5,10 @@
  * '#' and ';' start comments on lines of their own, and behind a blank also in
  * other lines. Keys are compared without case, sections with it; ':' serves as
  * '='. As Python's configparser, which the CLI reads with, a line that is indented
- * deeper than the key above it belongs to that key; such lines are passed over,
- * as is everything that is neither section nor key. What the CLI refuses as a
+ * deeper than the key above it belongs to that key: it is found as "key.name" when
+ * nothing stands behind the '=' of a key of 8 bytes at most, else passed over, as
+ * is everything that is neither section nor key. A NUL is read as the control
+ * character 1. What the CLI refuses as a
  * duplicate is merged, the last one winning.
  */
 #ifndef SENDROUTE_INI_H
@@ -41,6 +43,10 @@ enum ini_state { INI_NO_FILE, INI_NO_SECTION, INI_SECTION };
  */
 int ini_read(const char *file, const char *section, struct ini_item *items,
     size_t n, struct result *res);
+
+/* ini_read_open(fd, file, ...): the same from fd, which it closes. */
+int ini_read_open(int fd, const char *file, const char *section,
+    struct ini_item *items, size_t n, struct result *res);
 
 /*
  * ini_get(file, section, key, out, res): the value of one key, in place of what
