@@ -4,11 +4,12 @@
 
 #include "lib/mail/added.h"
 #include "lib/mail/lines.h"
+#include "lib/mail/spool.h"
 
 enum { LINE_END = 2 };		/* CRLF, with which every field ends */
 
 enum field_kind {
-	FIELD_OTHER, FIELD_DROP, FIELD_BCC, FIELD_RCPT, FIELD_FROM,
+	FIELD_OTHER, FIELD_DROP, FIELD_RETURN_PATH, FIELD_BCC, FIELD_RCPT, FIELD_FROM,
 	FIELD_SENDER, FIELD_REPLY_TO, FIELD_DATE, FIELD_MESSAGE_ID,
 	FIELD_DKIM, FIELD_CONTENT_TYPE, FIELD_TRACE
 };
@@ -36,7 +37,7 @@ static const struct field_name names[] = {
 	{ "Reply-To", FIELD_REPLY_TO, false },
 	{ "Date", FIELD_DATE, false },
 	{ "Message-ID", FIELD_MESSAGE_ID, false },
-	{ "Return-Path", FIELD_DROP, false },
+	{ "Return-Path", FIELD_RETURN_PATH, false },
 	{ "Content-Length", FIELD_DROP, false },
 	{ "Received", FIELD_TRACE, false },
 	{ "DKIM-Signature", FIELD_DKIM, false },
@@ -65,6 +66,7 @@ header_free(struct header *h)
 	buf_free(&h->field);
 	buf_free(&h->all);
 	buf_free(&h->old_from);
+	buf_free(&h->private);
 }
 
 static int
@@ -340,6 +342,7 @@ known(struct header *h, const struct field_name *name, size_t colon,
 		h->seen.reply_to |= !name->resent;
 		return put_addresses(h, colon, res);
 	case FIELD_DROP:
+	case FIELD_RETURN_PATH:
 		if (!h->policy->pristine)
 			return 0;
 		break;
@@ -398,6 +401,18 @@ field_length(const char *p, size_t n)
 	return (size_t)(lf - p);
 }
 
+/* In qmail's message a field is where it was: n bytes from `at`. */
+static void
+note_private(struct header *h, const struct field_name *name, size_t at,
+    size_t n)
+{
+	struct spool_span span = { (off_t)at, (off_t)n };
+
+	if (name && (name->kind == FIELD_BCC ||
+	    name->kind == FIELD_RETURN_PATH))
+		buf_add(&h->private, &span, sizeof span);
+}
+
 /* All fields are known: each is dropped, changed or handed on. */
 static int
 put_fields(struct header *h, struct result *res)
@@ -416,12 +431,14 @@ put_fields(struct header *h, struct result *res)
 		name = known_field(h->field.p, len);
 		if (name && name->resent)
 			in_first_resent_block(h, name);
+		if (h->policy->pristine)
+			note_private(h, name, at, n);
 		rc = name ? known(h, name, colon, res) :
 		    put_field(h, h->field.p, n, res);
 	}
 	buf_free(&h->all);
 	buf_reset(&h->field);
-	return rc;
+	return h->private.failed ? no_memory(res) : rc;
 }
 
 /* Everything that the header must have and has not. */

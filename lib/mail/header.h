@@ -42,6 +42,8 @@ struct header {
 	bool has_8bit;			/* in what was handed on */
 	struct addr_list identities;	/* mailboxes of From and Sender */
 	struct addr_list rcpts;		/* with take_rcpts */
+	struct buf private;		/* with pristine: struct spool_span of
+					 * Return-Path and (Resent-)Bcc */
 
 	/* State. */
 	struct header_seen seen;

@@ -59,6 +59,8 @@ begin(struct job *j)
 	    spool_open(&m->spool, in->tmpdir, j->res);
 	if (rc < 0)
 		return -1;
+	m->spool.private = j->header.private;
+	j->header.private = (struct buf){ 0 };
 	m->spool.max_size = in->max_size;
 	rc = to_spool(&m->spool, buf_str(&j->head), j->head.len, j->res);
 	buf_free(&j->head);
@@ -123,7 +125,9 @@ intake_take(struct intake *in, ssize_t (*source)(void *, void *, size_t),
 	rc = read_all(&j, source, ctx);
 	if (rc == 0) {
 		m->spool.has_8bit = j.lines.has_8bit;
-		m->spool.has_8bit_header = j.header.has_8bit;
+		/* qmail's text is of no known charset: never SMTPUTF8's. */
+		m->spool.has_8bit_header = j.header.has_8bit &&
+		    !in->header.pristine;
 		m->spool.has_long = j.lines.has_long;
 		m->spool.has_dot_line = j.lines.has_dot_line;
 		in->has_nul = j.lines.has_nul;
