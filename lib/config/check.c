@@ -139,11 +139,13 @@ check_route(const struct config *c, const struct route *r, struct result *res)
 	case ROUTE_SMTP:
 		return check_smtp(c, r, res);
 	case ROUTE_MAILDIR:
+	case ROUTE_QMAIL:
 		break;
 	}
 	if (r->path == NULL)
-		return FAIL(r, "route %s has no path; expected the Maildir's",
-		    r->name);
+		return FAIL(r, "route %s has no %s", r->name,
+		    r->type == ROUTE_QMAIL ? "pass-to; expected the other "
+		    "qmail-remote" : "path; expected the Maildir's");
 	return 0;
 }
 

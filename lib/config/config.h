@@ -14,7 +14,7 @@
 #include "lib/base/result.h"
 #include "lib/config/secret.h"
 
-enum route_type { ROUTE_SES, ROUTE_SMTP, ROUTE_MAILDIR };
+enum route_type { ROUTE_SES, ROUTE_SMTP, ROUTE_MAILDIR, ROUTE_QMAIL };
 enum route_tls { TLS_STARTTLS, TLS_IMPLICIT, TLS_OFF };
 enum route_auth {
 	AUTH_AUTO, AUTH_PLAIN, AUTH_LOGIN, AUTH_CRAM_MD5, AUTH_SCRAM_SHA_256,
@@ -66,7 +66,7 @@ struct route {
 	struct tag *tags;
 	size_t ntags;
 
-	/* maildir */
+	/* maildir; qmail: the program */
 	char *path;
 };
 

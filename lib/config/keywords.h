@@ -10,7 +10,7 @@
 
 /* Where a keyword may stand: the routes' types, and outside of routes. */
 enum {
-	IN_SES = 1, IN_SMTP = 2, IN_MAILDIR = 4, IN_LMTP = 8, IN_QMAIL = 16,
+	IN_SES = 1, IN_SMTP = 2, IN_MAILDIR = 4, IN_QMAIL = 8, IN_LMTP = 16,
 	IN_ROUTE = IN_SES | IN_SMTP | IN_MAILDIR | IN_LMTP | IN_QMAIL,
 	IN_FILE = 32
 };

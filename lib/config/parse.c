@@ -77,6 +77,8 @@ where_of(enum route_type type)
 		return IN_SES;
 	case ROUTE_SMTP:
 		return IN_SMTP;
+	case ROUTE_QMAIL:
+		return IN_QMAIL;
 	case ROUTE_MAILDIR:
 		break;
 	}
@@ -87,13 +89,15 @@ where_of(enum route_type type)
 static const char *
 types_of(const struct keyword *k)
 {
-	switch (k->where & (IN_SES | IN_SMTP | IN_MAILDIR)) {
+	switch (k->where & (IN_SES | IN_SMTP | IN_MAILDIR | IN_QMAIL)) {
 	case IN_SES:
 		return "ses";
 	case IN_SMTP:
 		return "smtp";
 	case IN_MAILDIR:
 		return "maildir";
+	case IN_QMAIL:
+		return "qmail";
 	default:
 		return "ses or smtp";
 	}
@@ -103,7 +107,8 @@ types_of(const struct keyword *k)
 static int
 end_section(struct parser *p)
 {
-	static const char *const names[] = { "ses", "smtp", "maildir" };
+	static const char *const names[] = { "ses", "smtp", "maildir",
+	    "qmail" };
 	const struct route *r = p->route;
 	const struct keyword *type = keyword_named("type");
 	size_t i;

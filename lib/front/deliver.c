@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/front/handover.h"
 #include "lib/front/routing.h"
 #include "lib/store/maildir.h"
 #include "lib/store/rate.h"
@@ -66,6 +67,7 @@ relay_name(const struct route *r, char *out, size_t size)
 		    r->region : "ses");
 		return;
 	case ROUTE_MAILDIR:
+	case ROUTE_QMAIL:
 		snprintf(out, size, "%s", r->path);
 		return;
 	}
@@ -189,8 +191,8 @@ link_open(const struct delivery *d, const struct route *r, struct link *l)
 }
 
 static void
-transport(const struct route *r, struct link *l, const struct parcel *p,
-    size_t n)
+transport(const struct delivery *d, const struct route *r, struct link *l,
+    const struct parcel *p, size_t n)
 {
 	size_t i;
 
@@ -205,6 +207,11 @@ transport(const struct route *r, struct link *l, const struct parcel *p,
 	case ROUTE_MAILDIR:
 		for (i = 0; i < n; i++)
 			maildir_deliver(r, p[i].m, p[i].rcpts, p[i].n);
+		return;
+	case ROUTE_QMAIL:
+		for (i = 0; i < n; i++)
+			handover_deliver(r, d->argv, p[i].m, p[i].rcpts,
+			    p[i].n, d->log);
 		return;
 	}
 }
@@ -262,7 +269,7 @@ send_groups(const struct delivery *d, const struct route *r,
 		if (d->queue && r->rate > 0 && rate_wait(d->queue, r->name,
 		    r->rate, d->patience) < 0)
 			break;
-		transport(r, l, p + i, step);
+		transport(d, r, l, p + i, step);
 		note_down(r, l);
 	}
 	/* Told to stop, or no slot: a queue run will take the others. */

@@ -196,7 +196,7 @@ class Configuration(BadInput):
                 self.bad(self.route + line + "\n", line.split()[0],
                          "not built|not yet|later",
                          line=self.route.count("\n") + 1)
-        for text in ("type lmtp", "type qmail"):
+        for text in ("type lmtp",):
             with self.subTest(text=text):
                 self.bad(self.route.replace("type smtp", text), "not")
         for word in ("container", "imds"):

@@ -19,9 +19,9 @@ test_routes_that_lack_something(void **state)
 {
 	static const struct conf_bad cases[] = {
 		{ "\nroute a\nsender *\n", "2: route a has no type; expected "
-		    "type ses, smtp or maildir" },
+		    "type ses, smtp, maildir or qmail" },
 		{ "route a\n\n" BOX, "1: route a has no type; expected type "
-		    "ses, smtp or maildir" },
+		    "ses, smtp, maildir or qmail" },
 		{ "\nroute a\ntype smtp\nsender *\n", "2: route a has no host; "
 		    "expected the relay's" },
 		{ "route a\ntype maildir\nsender *\n", "1: route a has no "

@@ -242,8 +242,6 @@ static const struct unbuilt_case {
 	{ "dkim-selector", "mail1", "a b", "is no domain name; expected a "
 	    "selector such as mail1", IN_MAILDIR },
 	{ "dkim-key", "/k", "k", "is no absolute path; " IS_PATH, IN_MAILDIR },
-	{ "pass-to", "/bin/qmail-remote", "qmail-remote", "is no absolute "
-	    "path; " IS_PATH, IN_QMAIL },
 };
 
 static void
@@ -275,13 +273,12 @@ test_choices_not_built_yet_say_so(void **state)
 {
 	static const struct conf_bad cases[] = {
 		{ "route r\ntype lmtp\n", "2: type 'lmtp' " IS_NOT_BUILT },
-		{ "route r\ntype qmail\n", "2: type 'qmail' " IS_NOT_BUILT },
 		{ SES "credentials container\n", "4: credentials 'container' "
 		    IS_NOT_BUILT },
 		{ SES "credentials imds\n", "4: credentials 'imds' "
 		    IS_NOT_BUILT },
 		{ "route r\ntype uucp\n", "2: type 'uucp' is none of its "
-		    "values; expected ses, smtp or maildir" },
+		    "values; expected ses, smtp, maildir or qmail" },
 	};
 
 	(void)state;
