@@ -21,6 +21,7 @@
 #include "lib/front/deliver.h"
 #include "lib/front/listing.h"
 #include "lib/front/options.h"
+#include "lib/front/qmail.h"
 #include "lib/front/runner.h"
 #include "lib/front/smtpd.h"
 #include "lib/front/submit.h"
@@ -50,6 +51,7 @@ struct program {
 	struct delivery delivery;
 	struct submission submission;
 	char *login;			/* of the caller */
+	bool qmail;			/* called as qmail-remote */
 	bool set_id;			/* started with set-id privilege */
 	uid_t uid;			/* what it was started with */
 	gid_t gid;
@@ -175,8 +177,8 @@ drop_privilege(struct result *res)
 static bool
 submits(const struct program *p)
 {
-	return !p->options.dry_run && (p->options.mode == MODE_DELIVER ||
-	    p->options.mode == MODE_SMTP);
+	return !p->qmail && !p->options.dry_run &&
+	    (p->options.mode == MODE_DELIVER || p->options.mode == MODE_SMTP);
 }
 
 /* With a queue the right to it is kept aside, for queue_raise(). */
@@ -698,15 +700,29 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 	return fflush(stdout) == 0 && !ferror(stdout) ? status : EXIT_IO;
 }
 
-/* Every failure of ours is a temporary report: qmail keeps the message. */
 static int
-qmail_main(void)
+open_for_qmail(void *ctx, struct result *res)
 {
-	static const char report[] =
-	    "Zqmail-remote is not built into this version of sendroute yet.\n";
+	struct program *p = ctx;
 
-	fwrite(report, 1, sizeof report, stdout);
-	return fflush(stdout) == 0 ? 0 : 111;
+	if (load_config(p, res) < 0)
+		return -1;
+	if (deliver_open(&p->delivery, &p->config, &p->log,
+	    environment_of(p)) < 0)
+		return result_fail(res, EXIT_OS, "out of memory");
+	return 0;
+}
+
+static int
+qmail_main(struct program *p, int argc, char **argv)
+{
+	struct qmail q = { .open = open_for_qmail, .ctx = p,
+		.delivery = &p->delivery, .message = &p->message,
+		.tmpdir = environment("TMPDIR") };
+
+	p->qmail = p->log.quiet = true;
+	p->delivery.config = &p->config;
+	return qmail_remote(&q, argc, argv);
 }
 
 int
@@ -719,6 +735,7 @@ main(int argc, char **argv)
 		.log = { .target = LOG_TO_NONE, .fd = -1 }
 	};
 	const char *name = argc > 0 ? strrchr(argv[0], '/') : "/sendroute";
+	bool mute;
 
 	name = name ? name + 1 : argv[0];
 	program.set_id = getuid() != geteuid() || getgid() != getegid();
@@ -729,13 +746,15 @@ main(int argc, char **argv)
 	/* The caller's counts for nothing then, nor with commands that we run. */
 	if (program.set_id)
 		environ = safe;
+	/* To send what cannot be reported would be to send it again. */
+	mute = fcntl(STDOUT_FILENO, F_GETFD) < 0;
 	hold_standard_files();
 	/* Both are errors of a write then, with a line that says so. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	if (strcmp(name, "qmail-remote") == 0)
-		return qmail_main();
+		return mute ? QMAIL_UNTOLD : qmail_main(&program, argc, argv);
 	if (strcmp(name, "newaliases") == 0)
 		return EXIT_OK;
 	return sendmail_main(&program, strcmp(name, "mailq") == 0, argc, argv);

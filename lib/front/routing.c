@@ -20,7 +20,8 @@ ses_allows(const struct route *r, const struct message *m, struct buf *why,
 	struct sender_query *q;
 	int rc;
 
-	if (m->env.from[0] == '\0') {
+	/* qmail's double bounces have this one. */
+	if (m->env.from[0] == '\0' || strcmp(m->env.from, "#@[]") == 0) {
 		buf_adds(why, "SES takes no null sender");
 		return 0;
 	}
