@@ -299,6 +299,7 @@ layers:
 SPOOLDIR = /var/spool/sendroute
 SBIN = $(DESTDIR)$(PREFIX)/sbin
 BIN = $(DESTDIR)$(PREFIX)/bin
+LIBEXEC = $(DESTDIR)$(PREFIX)/libexec/sendroute
 DOC = $(DESTDIR)$(PREFIX)/share/doc/sendroute
 MAN = $(DESTDIR)$(PREFIX)/share/man
 CONF = $(DESTDIR)$(SYSCONFDIR)/sendroute.conf
@@ -315,11 +316,12 @@ MODE = $(if $(and $(SETGID),$(ROOT)),-o root -g '$(SETGID)' -m 2755,-m 0755)
 # A configuration that is there is the administrator's and stays.
 install: sendroute
 	@dist/make-queue -n '$(SETGID)'
-	install -d $(SBIN) $(BIN) $(DOC) $(DESTDIR)$(SYSCONFDIR)
+	install -d $(SBIN) $(BIN) $(LIBEXEC) $(DOC) $(DESTDIR)$(SYSCONFDIR)
 	install $(MODE) sendroute $(SBIN)/sendroute
 	ln -sf sendroute $(SBIN)/sendmail
 	ln -sf ../sbin/sendroute $(BIN)/mailq
 	ln -sf ../sbin/sendroute $(BIN)/newaliases
+	ln -sf ../../sbin/sendroute $(LIBEXEC)/qmail-remote
 	install -m 0644 dist/sendroute.conf $(wildcard README* LICENSE) $(DOC)
 	test -e $(CONF) || install -m 0644 dist/sendroute.conf $(CONF)
 	install -d $(addprefix $(DOC)/,$(sort $(dir $(RUNS))))
@@ -341,7 +343,7 @@ endif
 uninstall:
 	rm -f $(SBIN)/sendroute $(SBIN)/sendmail $(BIN)/mailq $(BIN)/newaliases
 	rm -f $(MAN5:man/%=$(MAN)/man5/%) $(MAN8:man/%=$(MAN)/man8/%)
-	rm -rf $(DOC)
+	rm -rf $(DOC) $(LIBEXEC)
 	@test ! -d $(DESTDIR)$(SPOOLDIR) || \
 	    echo "the queue stays: $(DESTDIR)$(SPOOLDIR)"
 

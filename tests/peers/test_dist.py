@@ -68,7 +68,7 @@ class Plain(Install):
     def test_the_program_its_names_and_its_papers(self):
         self.make("install")
         for name in ("sbin/sendroute", "sbin/sendmail", "bin/mailq",
-                     "bin/newaliases"):
+                     "bin/newaliases", "libexec/sendroute/qmail-remote"):
             path = self.at + "/usr/local/" + name
             self.assertEqual(os.path.realpath(path), self.program)
         self.assertEqual(mode(self.program), 0o755)
@@ -80,7 +80,8 @@ class Plain(Install):
         for name in self.files(doc):
             self.assertEqual(mode(os.path.join(doc, name)), 0o644, name)
         self.assertEqual(self.files(self.at + "/usr/local/share/man"),
-                         ["man5/sendroute.conf.5", "man8/sendroute.8"])
+                         ["man5/sendroute.conf.5", "man8/sendroute-qmail-remote.8",
+                          "man8/sendroute.8"])
 
     def test_without_a_group_the_queue_is_its_owner_s(self):
         self.make("install")

@@ -12,7 +12,7 @@ import unittest
 import harness
 from harness import Case, HEAD, ROOT, run
 
-PAGES = ("sendroute.8", "sendroute.conf.5")
+PAGES = ("sendroute.8", "sendroute.conf.5", "sendroute-qmail-remote.8")
 
 
 def text_of(*path):
@@ -287,7 +287,8 @@ class Configuration(Case):
 
     def example(self, title):
         return self.write("conf", "hostname client.test\n" + self.here(
-            [t for _, sub, t in self.page.displays() if sub == title][0]))
+            [t for _, sub, t in self.page.displays() if sub == title and
+             "\nroute " in "\n" + t][0]))
 
     def route_of(self, conf, sender):
         done = run(["--dry-run", "-f", sender, "x@example.net"],
@@ -303,6 +304,13 @@ class Configuration(Case):
         conf = self.example("A mailbox for root")
         self.assertEqual(self.route_of(conf, "root@box.example.com"), "mailbox")
         self.assertEqual(self.route_of(conf, "alice@example.com"), "relay")
+
+    def test_the_example_for_qmail_routes_as_it_says(self):
+        self.content = {"/etc/sendroute/senders": "@example.com\n"}
+        self.page = Page("sendroute-qmail-remote.8")
+        conf = self.example("")
+        self.assertEqual(self.route_of(conf, "alice@example.com"), "ses")
+        self.assertEqual(self.route_of(conf, "eve@elsewhere.test"), "rest")
 
     def test_the_example_of_a_list_matches_what_it_says(self):
         text = [t for s, _, t in self.page.displays() if s == "SENDER LISTS"][0]
