@@ -618,6 +618,20 @@ ses_library(void)
 	return name;
 }
 
+/* As mime_message(); qmail's message is not altered, but for what is private. */
+static const struct message *
+message_for_ses(const struct message *m, struct message *adapted,
+    struct result *res)
+{
+	static const struct mime_peer peer = { .eightbit = true };
+
+	if (!m->pristine)
+		return mime_message(m, &peer, adapted, res);
+	*adapted = *m;
+	adapted->spool = spool_public(&m->spool);
+	return adapted;
+}
+
 /* SES knows no SMTPUTF8: local parts must be ASCII. */
 static bool
 takes_address(const char *addr, struct result *res)
@@ -647,7 +661,6 @@ ses_deliver(struct ses *s, const struct message *m,
     struct rcpt *const *rcpts, size_t n)
 {
 	struct rcpt **pending = malloc((n > 0 ? n : 1) * sizeof *pending);
-	static const struct mime_peer peer = { .eightbit = true };
 	struct message adapted = { .spool.fd = -1 };
 	struct result res = { 0 };
 	size_t i, k, left = 0;
@@ -655,7 +668,7 @@ ses_deliver(struct ses *s, const struct message *m,
 	if (pending == NULL)
 		result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
 	else {
-		m = mime_message(m, &peer, &adapted, &res);
+		m = message_for_ses(m, &adapted, &res);
 		if (m && !too_large(m, &res) &&
 		    takes_address(m->env.from, &res) && prepare(s, &res) < 0)
 			note_down(s, &res);
