@@ -246,7 +246,7 @@ connect_endpoint(struct ses *s, struct result *res)
 
 	if (s->connected)
 		return 0;
-	if (dial(&s->s, s->url.host, s->url.port, capped(s, CONNECT_SECONDS),
+	if (dial(&s->s, s->url.host, s->url.port, NULL, capped(s, CONNECT_SECONDS),
 	    s->log, res) < 0)
 		return -1;
 	s->connected = true;

@@ -199,11 +199,13 @@ static int
 apply(struct flight *f, const struct reply *r)
 {
 	struct transaction *t = f->air.head;
-
+	size_t before = t->got;
 	bool closing = f->c->closing;
 
 	transaction_reply(t, f->c, r);
-	f->awaited--;
+	f->awaited -= t->got - before;
+	if (t->ntold > 0)
+		f->settled = t->m;
 	if (f->c->closing && !closing)
 		f->lost = t->res;
 	return t->launched && t->got == t->sent ? conclude(f) : 0;

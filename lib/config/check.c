@@ -62,8 +62,8 @@ check_smtp_tls(const struct config *c, const struct route *r,
 	if (r->tls != TLS_OFF && r->npins == 0 &&
 	    !needs_certificate_name(r->host))
 		return FAIL(r, "route %s has host %.80s, which no certificate "
-		    "can name; expected a host name or a tls-pin", r->name,
-		    r->host);
+		    "can name; expected a host name%s or a tls-pin", r->name,
+		    r->host, r->host[0] == 'u' ? ", tls off" : "");
 	return 0;
 }
 
@@ -76,6 +76,9 @@ check_smtp(const struct config *c, const struct route *r, struct result *res)
 	if (strncmp(r->host, "unix:", 5) == 0 && r->port != 0)
 		return FAIL(r, "route %s has a port and a Unix socket; "
 		    "expected one of them", r->name);
+	if (strncmp(r->host, "unix:", 5) == 0 && r->source_address)
+		return FAIL(r, "route %s has a source-address and a Unix "
+		    "socket; expected one of them", r->name);
 	if (check_login(c, r, res) < 0)
 		return -1;
 	return check_smtp_tls(c, r, res);
@@ -137,6 +140,7 @@ check_route(const struct config *c, const struct route *r, struct result *res)
 	case ROUTE_SES:
 		return check_ses(c, r, res);
 	case ROUTE_SMTP:
+	case ROUTE_LMTP:
 		return check_smtp(c, r, res);
 	case ROUTE_MAILDIR:
 	case ROUTE_QMAIL:

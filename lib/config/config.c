@@ -61,9 +61,11 @@ host_name(void)
 }
 
 static unsigned
-default_port(enum route_tls tls)
+default_port(const struct route *r)
 {
-	switch (tls) {
+	if (r->type == ROUTE_LMTP)
+		return 24;
+	switch (r->tls) {
 	case TLS_IMPLICIT:
 		return 465;
 	case TLS_OFF:
@@ -89,7 +91,7 @@ fill_defaults(struct config *c, struct result *res)
 		if (r->connections == 0)
 			r->connections = 1;
 		if (r->port == 0)
-			r->port = default_port(r->tls);
+			r->port = default_port(r);
 		if (r->ca_file == NULL && c->ca_file) {
 			r->ca_file = copy(c->ca_file);
 			if (r->ca_file == NULL)
@@ -238,6 +240,7 @@ route_free(struct route *r)
 	free(r->name);
 	free(r->fallback);
 	free(r->host);
+	free(r->source_address);
 	free(r->user);
 	free(r->ca_file);
 	free(r->region);

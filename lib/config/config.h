@@ -14,7 +14,9 @@
 #include "lib/base/result.h"
 #include "lib/config/secret.h"
 
-enum route_type { ROUTE_SES, ROUTE_SMTP, ROUTE_MAILDIR, ROUTE_QMAIL };
+enum route_type {
+	ROUTE_SES, ROUTE_SMTP, ROUTE_MAILDIR, ROUTE_QMAIL, ROUTE_LMTP
+};
 enum route_tls { TLS_STARTTLS, TLS_IMPLICIT, TLS_OFF };
 enum route_auth {
 	AUTH_AUTO, AUTH_PLAIN, AUTH_LOGIN, AUTH_CRAM_MD5, AUTH_SCRAM_SHA_256,
@@ -45,11 +47,12 @@ struct route {
 	unsigned connections;		/* at once in a queue run; default 1 */
 	unsigned rate;			/* messages a second; 0: no limit */
 
-	/* smtp */
+	/* smtp and lmtp */
 	char *host;
-	unsigned port;			/* default 587; 465 for implicit, 25 for off */
+	unsigned port;			/* default 587; implicit: 465, off: 25, lmtp: 24 */
 	enum route_tls tls;
 	enum route_auth auth;
+	char *source_address;		/* or NULL: the system chooses */
 	char *user;
 	struct secret password;
 	char *ca_file;			/* the route's, else the file's, or NULL */

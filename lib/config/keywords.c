@@ -23,7 +23,7 @@ xoauth2 or off"
 #define A_TEXT "text of 1024 bytes at most"
 
 /* In the order of the enums that the choices stand for. */
-#define TYPES "ses smtp maildir qmail | lmtp"
+#define TYPES "ses smtp maildir qmail lmtp"
 #define AUTHS "auto plain login cram-md5 scram-sha-256 oauthbearer xoauth2 off"
 #define CREDENTIALS "auto env file static | container imds"
 
@@ -50,7 +50,7 @@ const struct keyword keywords[KEYWORDS] = {
 
 	{ "route", IN_FILE | IN_ROUTE, KW_ROUTE, MANY, 0, 0, 0, NULL, A_ROUTE },
 	{ "type", IN_ROUTE, KW_CHOICE, B, R(type), 0, 0, TYPES,
-	    "ses, smtp, maildir or qmail" },
+	    "ses, smtp, lmtp, maildir or qmail" },
 	{ "senders", IN_ROUTE, KW_SENDERS, MANY, 0, 0, 0, NULL,
 	    "the absolute path of a list, builtin or *" },
 	{ "sender", IN_ROUTE, KW_PATTERN, MANY, 0, 0, 0, NULL, A_PATTERN },
@@ -78,7 +78,7 @@ const struct keyword keywords[KEYWORDS] = {
 	    SECRET_MAX, NULL, "a command for /bin/sh" },
 	{ "client-cert", RELAY, KW_PATH, 0, 0, 0, 0, NULL, A_PATH },
 	{ "client-key", RELAY, KW_PATH, 0, 0, 0, 0, NULL, A_PATH },
-	{ "source-address", RELAY, KW_ADDRESS, 0, 0, 0, 0, NULL,
+	{ "source-address", RELAY, KW_ADDRESS, B, R(source_address), 0, 0, NULL,
 	    "an IPv4 or IPv6 address" },
 	{ "connections", RELAY, KW_COUNT, B, R(connections), 1, 100, NULL,
 	    "a number from 1 to 100" },

@@ -77,6 +77,8 @@ where_of(enum route_type type)
 		return IN_SES;
 	case ROUTE_SMTP:
 		return IN_SMTP;
+	case ROUTE_LMTP:
+		return IN_LMTP;
 	case ROUTE_QMAIL:
 		return IN_QMAIL;
 	case ROUTE_MAILDIR:
@@ -85,7 +87,7 @@ where_of(enum route_type type)
 	return IN_MAILDIR;
 }
 
-/* "ses, smtp": the types of route that k is for, but those not built. */
+/* The types of route that k is for, but those not built. */
 static const char *
 types_of(const struct keyword *k)
 {
@@ -93,13 +95,13 @@ types_of(const struct keyword *k)
 	case IN_SES:
 		return "ses";
 	case IN_SMTP:
-		return "smtp";
+		return "smtp or lmtp";
 	case IN_MAILDIR:
 		return "maildir";
 	case IN_QMAIL:
 		return "qmail";
 	default:
-		return "ses or smtp";
+		return "ses, smtp or lmtp";
 	}
 }
 
@@ -108,7 +110,7 @@ static int
 end_section(struct parser *p)
 {
 	static const char *const names[] = { "ses", "smtp", "maildir",
-	    "qmail" };
+	    "qmail", "lmtp" };
 	const struct route *r = p->route;
 	const struct keyword *type = keyword_named("type");
 	size_t i;

@@ -57,6 +57,7 @@ relay_name(const struct route *r, char *out, size_t size)
 {
 	switch (r->type) {
 	case ROUTE_SMTP:
+	case ROUTE_LMTP:
 		if (strncmp(r->host, "unix:", 5) == 0)
 			snprintf(out, size, "%s", r->host);
 		else
@@ -179,14 +180,20 @@ link_of(const struct delivery *d, const struct route *r)
 	return &d->links[r - d->config->routes];
 }
 
+static bool
+is_relay(const struct route *r)
+{
+	return r->type == ROUTE_SMTP || r->type == ROUTE_LMTP;
+}
+
 static int
 link_open(const struct delivery *d, const struct route *r, struct link *l)
 {
-	if (r->type == ROUTE_SMTP && l->smtp == NULL)
+	if (is_relay(r) && l->smtp == NULL)
 		l->smtp = smtp_open(r, d->config, d->log);
 	if (r->type == ROUTE_SES && l->ses == NULL)
 		l->ses = ses_open(r, d->config, d->env, d->log);
-	return (r->type == ROUTE_SMTP && l->smtp == NULL) ||
+	return (is_relay(r) && l->smtp == NULL) ||
 	    (r->type == ROUTE_SES && l->ses == NULL) ? -1 : 0;
 }
 
@@ -198,6 +205,7 @@ transport(const struct delivery *d, const struct route *r, struct link *l,
 
 	switch (r->type) {
 	case ROUTE_SMTP:
+	case ROUTE_LMTP:
 		smtp_deliver(l->smtp, p, n);
 		return;
 	case ROUTE_SES:
@@ -222,7 +230,7 @@ note_down(const struct route *r, struct link *l)
 {
 	const struct result *why = NULL;
 
-	if (r->type == ROUTE_SMTP)
+	if (is_relay(r))
 		why = smtp_down(l->smtp);
 	else if (r->type == ROUTE_SES)
 		why = ses_down(l->ses);

@@ -15,7 +15,28 @@
 #include "lib/base/clock.h"
 #include "lib/net/resolve.h"
 
-enum { ADDRESS_MS = 30000 };
+enum {
+	ADDRESS_MS = 30000,
+	EARLY_MS = 250,			/* RFC 8305 section 5 */
+	AT_ONCE = 8			/* connections begun and not yet made */
+};
+
+/* Connections to the addresses of one host: the first that is made wins. */
+struct race {
+	const char *host;		/* in texts; a socket's path: see is_unix */
+	unsigned port;
+	const char *from;		/* source address as text, or NULL */
+	struct ip_address source;	/* the same */
+	int64_t ms;			/* for each */
+	const struct ip_address *order[RESOLVE_MAX];	/* NULL: the socket */
+	int n, next;
+	const struct ip_address *begun[AT_ONCE];
+	struct pollfd polls[AT_ONCE];	/* fd -1: free */
+	int64_t ends[AT_ONCE];
+	int running;
+	struct log *log;
+	struct result *res;		/* of the last that failed */
+};
 
 static bool
 is_unix(const char *host)
@@ -63,80 +84,203 @@ dial_is_loopback(const char *host)
 	    memcmp(a.ip, one, sizeof one) == 0);
 }
 
-/*
- * A non-blocking connect that may take `ms`. Returns the descriptor, or -1 with
- * errno set.
- */
-static int
-connect_within(const struct sockaddr *sa, socklen_t len, int64_t ms)
+/* Where a connects; NULL: the socket. Returns the size of *sa. */
+static socklen_t
+target(const struct race *r, const struct ip_address *a,
+    struct sockaddr_storage *sa)
 {
-	int fd, on = 1, err = 0, n;
-	socklen_t errlen = sizeof err;
-	int64_t end = clock_ms() + ms, left;
-	struct pollfd p;
+	struct sockaddr_un *sun = (struct sockaddr_un *)sa;
 
-	fd = socket(sa->sa_family, SOCK_STREAM, 0);
+	if (a)
+		return resolve_sockaddr(a, r->port, sa);
+	*sun = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	strcpy(sun->sun_path, r->host + 5);
+	return sizeof *sun;
+}
+
+/* Bind the socket to the route's source address, if there is one. */
+static int
+bind_source(const struct race *r, int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	if (r->from == NULL)
+		return 0;
+	len = resolve_sockaddr(&r->source, 0, &sa);
+	return bind(fd, (struct sockaddr *)&sa, len);
+}
+
+/* Begin to connect. A descriptor that can be polled, or -1 with errno set. */
+static int
+begin(const struct race *r, const struct ip_address *a)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = target(r, a, &sa);
+	int fd = socket(sa.ss_family, SOCK_STREAM, 0), on = 1, err;
+
 	if (fd < 0)
 		return -1;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	if (sa->sa_family != AF_UNIX)
+	if (a)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (connect(fd, sa, len) == 0)
+	if (bind_source(r, fd) == 0 && (connect(fd, (struct sockaddr *)&sa,
+	    len) == 0 || errno == EINPROGRESS))
 		return fd;
-	if (errno != EINPROGRESS)
-		goto fail_close;
-	p = (struct pollfd){ .fd = fd, .events = POLLOUT };
-	do {
-		left = end - clock_ms();
-		n = poll(&p, 1, left > 0 ? (int)left : 0);
-	} while (n < 0 && errno == EINTR);
-	if (n == 0)
-		errno = ETIMEDOUT;
-	if (n <= 0)
-		goto fail_close;
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &errlen);
-	if (err == 0)
-		return fd;
-	errno = err;
-fail_close:
 	err = errno;
 	close(fd);
 	errno = err;
 	return -1;
 }
 
-static int
-opened(struct stream *s, int fd, struct result *res)
+/* "host[address]:port", a long host clipped; or "unix:/path". */
+static void
+describe(const struct race *r, const struct ip_address *a, char *out,
+    size_t size)
 {
-	if (stream_socket_open(s, fd) == 0)
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	if (a == NULL) {
+		snprintf(out, size, "%s", r->host);
+		return;
+	}
+	if (resolve_is_v4(a))
+		inet_ntop(AF_INET, a->ip + 12, text, sizeof text);
+	else
+		inet_ntop(AF_INET6, a->ip, text, sizeof text);
+	snprintf(out, size, "%.*s[%s]:%u", (int)(size - strlen(text) - 10),
+	    r->host, text, r->port);
+}
+
+static void
+note(struct race *r, const struct ip_address *a, int err)
+{
+	char name[330];
+
+	describe(r, a, name, sizeof name);
+	result_set(r->res, OUT_TEMP, CAUSE_ROUTE, "cannot connect to %s%s%s: %s",
+	    name, r->from ? " from " : "", r->from ? r->from : "",
+	    strerror(err));
+	log_trace(r->log, "* %s", r->res->text);
+}
+
+static bool
+is_more(const struct race *r)
+{
+	return r->next < r->n && r->running < AT_ONCE;
+}
+
+/* One more runner. When the next may begin. */
+static int64_t
+send_off(struct race *r, int64_t now)
+{
+	const struct ip_address *a = r->order[r->next++];
+	int fd = begin(r, a), i = 0;
+
+	if (fd < 0) {
+		note(r, a, errno);
+		return now;
+	}
+	while (r->polls[i].fd >= 0)
+		i++;
+	r->polls[i] = (struct pollfd){ .fd = fd, .events = POLLOUT };
+	r->begun[i] = a;
+	r->ends[i] = now + r->ms;
+	r->running++;
+	return now + EARLY_MS;
+}
+
+/* Until something happens, or could. */
+static void
+wait_for(struct race *r, int64_t early)
+{
+	int64_t until = is_more(r) ? early : INT64_MAX, left;
+	nfds_t n = 0, i;
+
+	for (i = 0; i < AT_ONCE; i++) {
+		r->polls[i].revents = 0;
+		if (r->polls[i].fd < 0)
+			continue;
+		if (r->ends[i] < until)
+			until = r->ends[i];
+		/* More than there may be descriptors would be an error. */
+		n = i + 1;
+	}
+	left = until - clock_ms();
+	poll(r->polls, n, left > 0 ? (int)left : 0);
+}
+
+/*
+ * Has runner i come in? 1; 0: it is still running, or there is none; -1: it has
+ * given up.
+ */
+static int
+look_at(struct race *r, int i, int64_t now)
+{
+	int err = 0;
+	socklen_t n = sizeof err;
+
+	if (r->polls[i].fd < 0)
 		return 0;
-	result_set(res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
+	if (r->polls[i].revents)
+		getsockopt(r->polls[i].fd, SOL_SOCKET, SO_ERROR, &err, &n);
+	else if (now < r->ends[i])
+		return 0;
+	else
+		err = ETIMEDOUT;
+	if (err == 0)
+		return 1;
+	note(r, r->begun[i], err);
+	close(r->polls[i].fd);
+	r->polls[i].fd = -1;
+	r->running--;
 	return -1;
 }
 
+/* The winner's number, or -1 when nobody comes in. */
 static int
-dial_unix(struct stream *s, const char *path, int64_t ms, struct result *res)
+run(struct race *r)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd;
+	int64_t now = clock_ms(), early = now;
+	int i, came;
 
-	if (strlen(path) >= sizeof sun.sun_path) {
-		result_set(res, OUT_TEMP, CAUSE_OPERATOR,
-		    "unix:%s: the path is too long for a socket", path);
+	for (i = 0; i < AT_ONCE; i++)
+		r->polls[i].fd = -1;
+	for (;;) {
+		while (is_more(r) && (r->running == 0 || now >= early))
+			early = send_off(r, now);
+		if (r->running == 0)
+			return -1;
+		wait_for(r, early);
+		now = clock_ms();
+		for (i = 0; i < AT_ONCE; i++) {
+			came = look_at(r, i, now);
+			if (came > 0)
+				return i;
+			/* The next need not wait for one that is out. */
+			if (came < 0)
+				early = now;
+		}
+	}
+}
+
+static int
+open_winner(struct stream *s, struct race *r)
+{
+	int i, won = run(r);
+
+	if (won < 0)
+		return -1;
+	for (i = 0; i < AT_ONCE; i++)
+		if (i != won && r->polls[i].fd >= 0)
+			close(r->polls[i].fd);
+	if (stream_socket_open(s, r->polls[won].fd) < 0) {
+		result_set(r->res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
 		return -1;
 	}
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	fd = connect_within((struct sockaddr *)&sun, sizeof sun,
-	    ms);
-	if (fd < 0) {
-		result_set(res, OUT_TEMP, CAUSE_ROUTE,
-		    "cannot connect to unix:%s: %s", path, strerror(errno));
-		return -1;
-	}
-	if (opened(s, fd, res) < 0)
-		return -1;
-	snprintf(s->peer, sizeof s->peer, "%.79s", path);
+	describe(r, r->begun[won], s->peer, sizeof s->peer);
+	log_trace(r->log, "* connected to %s", s->peer);
 	return 0;
 }
 
@@ -153,65 +297,70 @@ resolver_text(int why)
 	}
 }
 
-/* Connect to one address; the stream is opened on success. */
-static int
-dial_address(struct stream *s, const struct ip_address *a, const char *host,
-    unsigned port, int64_t ms, struct log *log, struct result *res)
+/*
+ * The two families in turn, the first's first (RFC 8305 section 4); or the source
+ * address's alone.
+ */
+static void
+set_order(struct race *r, const struct ip_address *found, int n)
 {
-	char text[INET6_ADDRSTRLEN] = "?";
-	struct sockaddr_storage sa;
-	socklen_t len = resolve_sockaddr(a, port, &sa);
-	int fd;
+	bool first = resolve_is_v4(&found[0]);
+	int at[2] = { 0, 0 }, turn, *i;
 
-	if (resolve_is_v4(a))
-		inet_ntop(AF_INET, a->ip + 12, text, sizeof text);
-	else
-		inet_ntop(AF_INET6, a->ip, text, sizeof text);
-	fd = connect_within((struct sockaddr *)&sa, len, ms);
-	if (fd < 0) {
-		result_set(res, OUT_TEMP, CAUSE_ROUTE,
-		    "cannot connect to %s[%s]:%u: %s", host, text, port,
-		    strerror(errno));
-		log_trace(log, "* %s", res->text);
-		return -1;
+	for (turn = 0; at[0] < n || at[1] < n; turn = !turn) {
+		i = &at[turn];
+		while (*i < n && resolve_is_v4(&found[*i]) == (first != !turn))
+			++*i;
+		if (*i < n && (r->from == NULL || resolve_is_v4(&found[*i]) ==
+		    resolve_is_v4(&r->source)))
+			r->order[r->n++] = &found[*i];
+		*i += *i < n;
 	}
-	if (opened(s, fd, res) < 0)
-		return -1;
-	/* A long name is clipped so that address and port still show. */
-	snprintf(s->peer, sizeof s->peer, "%.*s[%s]:%u",
-	    (int)(sizeof s->peer - strlen(text) - 10), host, text, port);
-	log_trace(log, "* connected to %s", s->peer);
-	return 0;
+}
+
+static int
+dial_inet(struct stream *s, struct race *r)
+{
+	struct ip_address found[RESOLVE_MAX];
+	int n = resolve(&resolve_system, r->host, found, NULL);
+
+	/* RFC 6761 section 6.3: also where there is no /etc/hosts. */
+	if (n < 0 && str_iequal(r->host, "localhost"))
+		n = resolve_literal("127.0.0.1", found);
+	if (n > 0)
+		set_order(r, found, n);
+	if (r->n > 0)
+		return open_winner(s, r);
+	result_set(r->res, OUT_TEMP, CAUSE_ROUTE, "cannot resolve %s%s%s: %s",
+	    r->host, n > 0 ? " to connect from " : "", n > 0 ? r->from : "",
+	    resolver_text(n > 0 ? RESOLVE_NO_ADDRESS : n));
+	return -1;
 }
 
 int
-dial(struct stream *s, const char *host, unsigned port, int64_t seconds,
-    struct log *log, struct result *res)
+dial(struct stream *s, const char *host, unsigned port, const char *source,
+    int64_t seconds, struct log *log, struct result *res)
 {
-	struct ip_address found[RESOLVE_MAX];
-	int64_t ms = seconds * 1000 < ADDRESS_MS ? seconds * 1000 : ADDRESS_MS;
-	char name[256];
-	int n, i, rc = -1;
+	struct race r = { .host = host, .port = port, .log = log, .res = res,
+	    .ms = seconds * 1000 < ADDRESS_MS ? seconds * 1000 : ADDRESS_MS };
+	char name[256], from[64];
 
 	memset(s, 0, sizeof *s);
 	s->fd = -1;
-	if (is_unix(host))
-		return dial_unix(s, host + 5, ms, res);
-	if (!plain_host(host, name, sizeof name)) {
+	if (is_unix(host) ? strlen(host + 5) >= sizeof(struct sockaddr_un) -
+	    offsetof(struct sockaddr_un, sun_path) :
+	    !plain_host(host, name, sizeof name)) {
 		result_set(res, OUT_TEMP, CAUSE_OPERATOR,
 		    "the host name is too long");
 		return -1;
 	}
-	n = resolve(&resolve_system, name, found, NULL);
-	/* RFC 6761 section 6.3: also where there is no /etc/hosts. */
-	if (n < 0 && str_iequal(name, "localhost"))
-		n = resolve_literal("127.0.0.1", found);
-	if (n < 0) {
-		result_set(res, OUT_TEMP, CAUSE_ROUTE, "cannot resolve %s: %s",
-		    name, resolver_text(n));
-		return -1;
+	if (is_unix(host)) {
+		r.n = 1;
+		return open_winner(s, &r);
 	}
-	for (i = 0; i < n && rc < 0; i++)
-		rc = dial_address(s, &found[i], name, port, ms, log, res);
-	return rc;
+	r.host = name;
+	if (source && plain_host(source, from, sizeof from) &&
+	    resolve_literal(from, &r.source))
+		r.from = from;
+	return dial_inet(s, &r);
 }

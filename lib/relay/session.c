@@ -130,20 +130,23 @@ say_hello(struct session *c)
 {
 	char line[300];
 	struct reply r, again;
+	bool lmtp = c->route->type == ROUTE_LMTP;
 
 	memset(&c->offer, 0, sizeof c->offer);
-	snprintf(line, sizeof line, "EHLO %.255s", c->config->hostname);
+	snprintf(line, sizeof line, "%s %.255s", lmtp ? "LHLO" : "EHLO",
+	    c->config->hostname);
 	session_step(c, GREETING_SECONDS);
 	if (session_send(c, line) < 0 || timed_reply(c, &r, note_extension,
 	    &c->offer) < 0)
-		return session_failed(c, "EHLO");
+		return session_failed(c, lmtp ? "LHLO" : "EHLO");
 	if (r.code / 100 == 2)
 		return 0;
 	memset(&c->offer, 0, sizeof c->offer);
 	/* An old server: fine as long as neither TLS nor AUTH is wanted. */
 	if (r.code / 100 != 5 || c->route->tls == TLS_STARTTLS ||
-	    c->route->user)
-		return session_refused(c, CAUSE_ROUTE, "EHLO refused", &r);
+	    c->route->user || lmtp)
+		return session_refused(c, CAUSE_ROUTE, lmtp ? "LHLO refused" :
+		    "EHLO refused", &r);
 	snprintf(line, sizeof line, "HELO %.255s", c->config->hostname);
 	if (session_command(c, line, &again, "HELO") < 0)
 		return session_refused(c, CAUSE_ROUTE, "EHLO refused", &r);
@@ -218,7 +221,7 @@ connect_relay(struct session *c, const char *password)
 	    GREETING_SECONDS;
 
 	if (!c->connected && dial(&c->s, c->route->host, c->route->port,
-	    seconds, c->log, &c->res) < 0)
+	    c->route->source_address, seconds, c->log, &c->res) < 0)
 		return -1;
 	c->connected = true;
 	c->closing = c->used = c->unfinished = c->chunks_proven = false;

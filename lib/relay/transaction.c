@@ -15,7 +15,7 @@ struct transaction *
 transaction_new(const struct message *m, struct rcpt *const *rcpts, size_t n)
 {
 	/* Behind it: pointers to recipients, room to sort them, and flags. */
-	size_t each = 2 * sizeof(struct rcpt *) + 2 * sizeof(bool), i;
+	size_t each = 2 * sizeof(struct rcpt *) + 3 * sizeof(bool), i;
 	struct transaction *t = calloc(1, sizeof *t + n * each);
 
 	if (t == NULL)
@@ -25,6 +25,7 @@ transaction_new(const struct message *m, struct rcpt *const *rcpts, size_t n)
 	t->rcpts = (struct rcpt **)(t + 1);
 	t->accepted = (bool *)(t->rcpts + 2 * n);
 	t->again = t->accepted + n;
+	t->told = t->again + n;
 	t->n = n;
 	for (i = 0; i < n; i++) {
 		t->rcpts[i] = rcpts[i];
@@ -261,6 +262,9 @@ send_text(struct transaction *t, struct session *c, char *block)
 {
 	int rc;
 
+	if (t->naccepted == 0 && c->route->type == ROUTE_LMTP)
+		/* It would not be answered. */
+		return stream_fail(&c->s, CAUSE_ROUTE, "DATA for nobody");
 	if (t->naccepted > 0) {
 		if (send_lines(t, c, block) < 0)
 			return -1;
@@ -430,8 +434,27 @@ data_reply(struct transaction *t, const struct session *c,
 static bool
 is_unchunked(const struct transaction *t, const struct reply *r)
 {
-	return t->chunk && r->code >= 500 && r->code <= 504 &&
+	return t->chunk && t->ntold == 0 && r->code >= 500 && r->code <= 504 &&
 	    (r->code != 503 || t->naccepted > 0);
+}
+
+/* One of several replies: it is for the first recipient who still waits. */
+static void
+tell_next(struct transaction *t, struct session *c, const struct reply *r)
+{
+	size_t i = 0;
+
+	while (!t->accepted[i])
+		i++;
+	judge(&t->rcpts[i]->res, c, CAUSE_RCPT, r->code / 100 == 2 ? "" :
+	    "message refused", r);
+	t->accepted[i] = false;
+	t->told[i] = true;
+	message_settled(t->m, &t->rcpts[i], 1);
+	if (++t->ntold < t->naccepted)
+		t->got--;
+	else
+		judge_all(t, c, CAUSE_CONTENT, "", r);
 }
 
 /* The reply to the whole message; when it was for nobody it says only so. */
@@ -444,7 +467,9 @@ final_reply(struct transaction *t, struct session *c, const struct reply *r)
 	}
 	if (t->chunk)
 		c->chunks_proven = true;
-	if (t->naccepted > 0)
+	if (t->naccepted > 0 && c->route->type == ROUTE_LMTP)
+		tell_next(t, c, r);
+	else if (t->naccepted > 0)
 		judge_all(t, c, CAUSE_CONTENT, r->code / 100 == 2 ? "" :
 		    "message refused", r);
 }
@@ -510,11 +535,11 @@ start_over(struct transaction *t, size_t n)
 	for (i = 0; i < n; i++)
 		memset(&t->rcpts[i]->res, 0, sizeof t->rcpts[i]->res);
 	for (i = 0; i < t->n; i++)
-		t->accepted[i] = t->again[i] = false;
+		t->accepted[i] = t->again[i] = t->told[i] = false;
 	mime_done(&t->adapted);
 	t->adapted.spool.fd = -1;
 	memset(&t->res, 0, sizeof t->res);
-	t->naccepted = 0;
+	t->naccepted = t->ntold = 0;
 	t->chunk = t->launched = t->mail_refused = t->go = false;
 	t->judged = t->put_off = t->unchunked = false;
 	t->end = 0;
@@ -532,6 +557,8 @@ transaction_settle(struct transaction *t, const struct session *c,
 
 	for (i = 0; i < t->n; i++) {
 		r = t->rcpts[i];
+		if (t->told[i])
+			continue;
 		again = t->again[i] && t->naccepted > 0 && c->ready;
 		if (t->accepted[i] || r->res.text[0] == '\0') {
 			if (res)

@@ -4,7 +4,8 @@
  *	[RSET] MAIL RCPT... BDAT		RFC 3030, messages up to CHUNK_MAX
  *	[RSET] MAIL RCPT... DATA text		any
  *
- * and what the replies to them mean. When which of them is sent is for the caller
+ * and what the replies to them mean. By LMTP (RFC 2033) the last of these has a
+ * reply for each recipient that was accepted; it counts when all of them are here. When which of them is sent is for the caller
  * to say (smtp.c).
  */
 #ifndef SENDROUTE_TRANSACTION_H
@@ -23,7 +24,8 @@ struct transaction {
 	struct rcpt **rcpts;		/* n, with empty results */
 	size_t n;
 	bool *accepted, *again;		/* per recipient; again: too many */
-	size_t naccepted;
+	bool *told;			/* settled already, by LMTP's own reply */
+	size_t naccepted, ntold;
 	size_t first;			/* command: 0, or 1 when RSET is left out */
 	size_t sent, got;		/* commands and replies, from 0 */
 	bool chunk;			/* BDAT instead of DATA */
@@ -66,7 +68,10 @@ bool transaction_pointless(const struct transaction *t,
  */
 int transaction_send(struct transaction *t, struct session *c, char *block);
 
-/* transaction_reply(t, c, r): the reply to the oldest command without one. */
+/*
+ * transaction_reply(t, c, r): the next reply, to the oldest command without one.
+ * t->got grows unless that command has more of them.
+ */
 void transaction_reply(struct transaction *t, struct session *c,
     const struct reply *r);
 

@@ -19,9 +19,9 @@ test_routes_that_lack_something(void **state)
 {
 	static const struct conf_bad cases[] = {
 		{ "\nroute a\nsender *\n", "2: route a has no type; expected "
-		    "type ses, smtp, maildir or qmail" },
+		    "type ses, smtp, lmtp, maildir or qmail" },
 		{ "route a\n\n" BOX, "1: route a has no type; expected type "
-		    "ses, smtp, maildir or qmail" },
+		    "ses, smtp, lmtp, maildir or qmail" },
 		{ "\nroute a\ntype smtp\nsender *\n", "2: route a has no host; "
 		    "expected the relay's" },
 		{ "route a\ntype maildir\nsender *\n", "1: route a has no "
@@ -79,10 +79,18 @@ test_contradictions_of_a_relay(void **state)
 		    "expected a host name or a tls-pin" },
 		{ "route r\ntype smtp\nsender *\nhost unix:/x\ntls implicit\n",
 		    "1: route r has host unix:/x, which no certificate can "
-		    "name; expected a host name or a tls-pin" },
+		    "name; expected a host name, tls off or a tls-pin" },
 		{ "route r\ntype smtp\nsender *\nhost unix:/x\ntls off\n"
 		    "port 25\n", "1: route r has a port and a Unix socket; "
 		    "expected one of them" },
+		{ "route r\ntype lmtp\nsender *\nhost unix:/x\n",
+		    "1: route r has host unix:/x, which no certificate can "
+		    "name; expected a host name, tls off or a tls-pin" },
+		{ "route r\ntype lmtp\nsender *\nhost unix:/x\ntls off\n"
+		    "source-address 127.0.0.1\n", "1: route r has a "
+		    "source-address and a Unix socket; expected one of them" },
+		{ SMTP "auth xoauth2\n", "1: route r has auth but no user; "
+		    "expected user and a password" },
 	};
 
 	(void)state;
@@ -242,12 +250,16 @@ test_ports_follow_tls(void **state)
 	    "route b\ntype smtp\nhost h\nsender *\ntls starttls\n"
 	    "route c\ntype smtp\nhost h\nsender *\ntls implicit\n"
 	    "route d\ntype smtp\nhost h\nsender *\ntls off\n"
-	    "route e\ntype smtp\nhost h\nsender *\ntls off\nport 2525\n");
+	    "route e\ntype smtp\nhost h\nsender *\ntls off\nport 2525\n"
+	    "route f\ntype lmtp\nhost h\nsender *\ntls off\n"
+	    "route g\ntype lmtp\nhost h\nsender *\n");
 	assert_int_equal(c.routes[0].port, 587);
 	assert_int_equal(c.routes[1].port, 587);
 	assert_int_equal(c.routes[2].port, 465);
 	assert_int_equal(c.routes[3].port, 25);
 	assert_int_equal(c.routes[4].port, 2525);
+	assert_int_equal(c.routes[5].port, 24);
+	assert_int_equal(c.routes[6].port, 24);
 	config_free(&c);
 }
 

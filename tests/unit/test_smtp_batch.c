@@ -42,13 +42,13 @@ static struct batch *here;		/* for what has no context */
 
 /* The next connection is the next script's; none: nobody answers. */
 int
-dial(struct stream *s, const char *host, unsigned port, int64_t seconds,
-    struct log *log, struct result *res)
+dial(struct stream *s, const char *host, unsigned port, const char *source,
+    int64_t seconds, struct log *log, struct result *res)
 {
 	struct batch *b = here;
 	size_t i = b->connections;
 
-	(void)host, (void)port, (void)seconds, (void)log;
+	(void)host, (void)port, (void)source, (void)seconds, (void)log;
 	if (i == CONNECTIONS || b->steps[i] == NULL) {
 		result_set(res, OUT_TEMP, CAUSE_ROUTE, "nobody answers");
 		return -1;
