@@ -378,10 +378,19 @@ static const br_x509_class verifier_class = {
 
 /* --- the engine --- */
 
+/* Our own certificate. */
+struct shown {
+	const br_ssl_client_certificate_class *vtable;
+	const struct identity *id;
+	br_x509_certificate chain[IDENTITY_CERTS];
+	const br_ec_impl *ec;
+};
+
 struct tls {
 	br_ssl_client_context client;
 	struct verifier verifier;
 	struct tls_params params;
+	struct shown shown;
 	unsigned char iobuf[BR_SSL_BUFSIZE_BIDI];
 };
 
@@ -861,6 +870,113 @@ open_bundle(struct stream *s, struct verifier *v)
 	    "system: install ca-certificates or set `ca-file`");
 }
 
+/* --- what the server is shown, when it asks --- */
+
+static void
+skip_list(const br_ssl_client_certificate_class **ctx)
+{
+	(void)ctx;
+}
+
+static void
+skip_name(const br_ssl_client_certificate_class **ctx, size_t n)
+{
+	(void)ctx, (void)n;
+}
+
+static void
+skip_bytes(const br_ssl_client_certificate_class **ctx,
+    const unsigned char *p, size_t n)
+{
+	(void)ctx, (void)p, (void)n;
+}
+
+static struct shown *
+shown_of(const br_ssl_client_certificate_class **ctx)
+{
+	return (struct shown *)(void *)ctx;
+}
+
+/* By SHA-256, or not at all: low bits are for RSA, high bits for ECDSA. */
+static void
+choose_certificate(const br_ssl_client_certificate_class **ctx,
+    const br_ssl_client_context *cc, uint32_t auth_types,
+    br_ssl_client_certificate *choice)
+{
+	const struct shown *s = shown_of(ctx);
+	bool rsa = s->id->key.curve == 0;
+
+	(void)cc;
+	memset(choice, 0, sizeof *choice);
+	if (!(auth_types >> (rsa ? 0 : 8) & 1U << br_sha256_ID))
+		return;
+	choice->auth_type = rsa ? BR_AUTH_RSA : BR_AUTH_ECDSA;
+	choice->hash_id = br_sha256_ID;
+	choice->chain = s->chain;
+	choice->chain_len = s->id->ncerts;
+}
+
+/* The hash in data becomes its signature. Its length, or 0. */
+static size_t
+sign_hash(const br_ssl_client_certificate_class **ctx, int hash_id, size_t n,
+    unsigned char *data, size_t size)
+{
+	const struct shown *s = shown_of(ctx);
+	const struct private_key *k = &s->id->key;
+	unsigned char hash[SHA256_SIZE];
+	br_rsa_private_key rsa = { (uint32_t)private_key_bits(k), bytes(k->p),
+		k->p.n, bytes(k->q), k->q.n, bytes(k->dp), k->dp.n,
+		bytes(k->dq), k->dq.n, bytes(k->iq), k->iq.n };
+	br_ec_private_key ec = { k->curve, bytes(k->x), k->x.n };
+
+	(void)hash_id;
+	memcpy(hash, data, sizeof hash);
+	if (n != sizeof hash || size < RSA_KEY_MAX)
+		return 0;
+	if (k->curve != 0)
+		return br_ecdsa_sign_asn1_get_default()(s->ec, &br_sha256_vtable,
+		    hash, &ec, data);
+	return br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash, n,
+	    &rsa, data) ? k->n.n : 0;
+}
+
+static void
+set_identity(struct tls *t, const struct identity *id)
+{
+	static const br_ssl_client_certificate_class class = {
+		sizeof(struct shown), skip_list, skip_name, skip_bytes,
+		skip_list, skip_list, choose_certificate, NULL, sign_hash
+	};
+	struct shown *s = &t->shown;
+	size_t i;
+
+	for (i = 0; i < id->ncerts; i++)
+		s->chain[i] = (br_x509_certificate){ bytes(id->certs[i]),
+			id->certs[i].n };
+	s->vtable = &class;
+	s->id = id;
+	s->ec = br_ssl_engine_get_ec(&t->client.eng);
+	br_ssl_client_set_client_certificate(&t->client, &s->vtable);
+}
+
+/* --- the session --- */
+
+_Static_assert(sizeof(struct tls_session) >=
+    sizeof(br_ssl_session_parameters), "struct tls_session must hold BearSSL's");
+
+/* Offer the session of an earlier connection. Is there one? */
+static bool
+set_session(struct tls *t)
+{
+	const br_ssl_session_parameters *old =
+	    (const void *)t->params.resume;
+
+	if (old == NULL || old->session_id_len == 0)
+		return false;
+	br_ssl_engine_set_session_parameters(&t->client.eng, old);
+	return true;
+}
+
 /* A fresh engine, ready for its ClientHello. */
 static int
 prepare(struct stream *s, struct tls *t)
@@ -886,9 +1002,11 @@ prepare(struct stream *s, struct tls *t)
 		    "TLS: the system gives no random bytes");
 	br_ssl_engine_inject_entropy(&t->client.eng, seed, sizeof seed);
 	mem_wipe(seed, sizeof seed);
+	if (t->params.identity)
+		set_identity(t, t->params.identity);
 	/* An address is no name for SNI (RFC 6066 section 3). */
-	rc = br_ssl_client_reset(&t->client,
-	    dial_is_address(t->params.host) ? NULL : t->params.host, 0);
+	rc = br_ssl_client_reset(&t->client, dial_is_address(t->params.host) ?
+	    NULL : t->params.host, set_session(t));
 	if (rc == 0)
 		return engine_failed(s, t,
 		    br_ssl_engine_last_error(&t->client.eng));
@@ -949,12 +1067,17 @@ tls_start(struct stream *s, const struct tls_params *p, struct log *log)
 		s->ops = plain;
 		s->ctx = plain_ctx;
 		tls_free(t);
+		if (p->resume)
+			mem_wipe(p->resume, sizeof *p->resume);
 		return -1;
 	}
+	if (p->resume)
+		br_ssl_engine_get_session_parameters(&t->client.eng,
+		    (void *)p->resume);
 	forget_roots(&t->verifier);
 	tls_describe(s, what, sizeof what);
-	log_trace(log, "* %s, certificate for %s", what,
-	    t->verifier.leaf.name_list);
+	log_trace(log, "* %s, %s%s", what, t->verifier.leaf.seen ?
+	    "certificate for " : "resumed", t->verifier.leaf.name_list);
 	return 0;
 }
 

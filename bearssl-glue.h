@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "lib/base/log.h"
+#include "lib/net/identity.h"
 #include "lib/net/stream.h"
 
 enum { SHA256_SIZE = 32, MD5_SIZE = 16 };
@@ -40,6 +41,9 @@ void pbkdf2_sha256(unsigned char out[SHA256_SIZE], const void *password,
 /* random_bytes(p, n): from the system's generator. 0, or -1. */
 int random_bytes(void *p, size_t n);
 
+/* What a later connection can resume (RFC 5246 section 7.3); zero: nothing. */
+struct tls_session { uint64_t opaque[11]; };
+
 struct tls_params {
 	const char *host;		/* name that the certificate must hold */
 	const char *ca_file;		/* PEM bundle; NULL: the system's */
@@ -48,6 +52,9 @@ struct tls_params {
 	size_t npins;			/* > 0: the leaf's public key must be one of
 					 * them; chain, name and dates are then
 					 * not looked at (as RFC 7671's 3 1 1) */
+	const struct identity *identity;	/* to show when asked; or NULL */
+	struct tls_session *resume;	/* of an earlier connection to this host,
+					 * verified then; replaced; or NULL */
 };
 
 /*

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/relay/session.h"
 #include "lib/relay/transaction.h"
 
@@ -461,8 +462,10 @@ smtp_open(const struct route *r, const struct config *config, struct log *log)
 void
 smtp_close(struct smtp *c)
 {
-	if (c)
+	if (c) {
 		session_close(&c->session);
+		mem_wipe(&c->session.tls, sizeof c->session.tls);
+	}
 	free(c);
 }
 

@@ -55,6 +55,12 @@ check_smtp_tls(const struct config *c, const struct route *r,
 	if (r->tls == TLS_OFF && (r->ca_file || r->npins > 0))
 		return FAIL(r, "route %s has tls off and %s; expected one of "
 		    "them", r->name, r->ca_file ? "a ca-file" : "a tls-pin");
+	if (r->client_key && !r->client_cert)
+		return FAIL(r, "route %s has a client-key alone; expected "
+		    "client-cert beside it", r->name);
+	if (r->tls == TLS_OFF && r->client_cert)
+		return FAIL(r, "route %s has tls off and a client-cert; "
+		    "expected one of them", r->name);
 	if (r->tls == TLS_OFF && r->user && !dial_is_loopback(r->host))
 		return FAIL(r, "route %s would send its password without TLS; "
 		    "expected tls starttls or implicit, or a host on this "

@@ -197,6 +197,35 @@ config_load(struct config *c, const char *file, struct result *res)
 	return rc;
 }
 
+/* The route's client certificate and the key to it. */
+static void
+open_identity(struct route *r, struct log *log)
+{
+	const char *key_file = r->client_key ? r->client_key : r->client_cert;
+	const char *wrong;
+	char *certs, *key = NULL;
+	size_t n, nkey;
+	bool in_key;
+
+	certs = secret_read("client-cert", r->client_cert, IDENTITY_PEM, &n,
+	    NULL, &r->identity_err);
+	if (certs)
+		key = secret_read("client-key", key_file, IDENTITY_PEM, &nkey,
+		    log, &r->identity_err);
+	if (key) {
+		wrong = identity_parse(&r->identity, certs, key, &in_key);
+		if (wrong) {
+			result_set(&r->identity_err, OUT_TEMP, CAUSE_OPERATOR,
+			    "client-%s %.300s %s", in_key ? "key" : "cert",
+			    in_key ? key_file : r->client_cert, wrong);
+			r->identity_err.exit = EXIT_CONFIGURATION;
+		}
+		mem_wipe(key, nkey);
+	}
+	free(key);
+	free(certs);
+}
+
 void
 config_open_secrets(struct config *c, struct log *log)
 {
@@ -213,6 +242,8 @@ config_open_secrets(struct config *c, struct log *log)
 		buf_reset(&what);
 		buf_addf(&what, "secret-access-key-file");
 		secret_open(&r->secret_access_key, buf_str(&what), log);
+		if (r->client_cert)
+			open_identity(r, log);
 	}
 	buf_free(&what);
 }
@@ -240,6 +271,9 @@ route_free(struct route *r)
 	free(r->name);
 	free(r->fallback);
 	free(r->host);
+	identity_free(&r->identity);
+	free(r->client_cert);
+	free(r->client_key);
 	free(r->source_address);
 	free(r->user);
 	free(r->ca_file);
@@ -277,5 +311,6 @@ config_tls(const struct config *c, const struct route *r, const char *host)
 {
 	return (struct tls_params){ .host = host, .ca_file = r->ca_file,
 		.pins = (const unsigned char (*)[SHA256_SIZE])r->pins,
-		.npins = r->npins, .seconds = c->timeout };
+		.npins = r->npins, .seconds = c->timeout,
+		.identity = r->identity.ncerts > 0 ? &r->identity : NULL };
 }

@@ -55,6 +55,9 @@ struct route {
 	char *source_address;		/* or NULL: the system chooses */
 	char *user;
 	struct secret password;
+	char *client_cert, *client_key;	/* paths; client_key NULL: the same */
+	struct identity identity;	/* from them; empty: none */
+	struct result identity_err;	/* why it could not be had, or "" */
 	char *ca_file;			/* the route's, else the file's, or NULL */
 	unsigned char (*pins)[32];	/* SHA-256 of SubjectPublicKeyInfo */
 	size_t npins;
@@ -107,8 +110,9 @@ int config_parse(struct config *c, const char *name, const char *text,
 
 /*
  * config_open_secrets(c, log): secret_open() for every password-file and
- * secret-access-key-file, and a warning in the log when the configuration itself
- * holds a secret that others can read.
+ * secret-access-key-file, the same for client certificates and their keys, and a
+ * warning in the log when the configuration itself holds a secret that others can
+ * read.
  */
 void config_open_secrets(struct config *c, struct log *log);
 

@@ -10,6 +10,8 @@
 #include "lib/config/command.h"
 #include "lib/config/file.h"
 
+static const char no_memory[] = "cannot be kept: out of memory";
+
 static void
 fail(struct result *res, int exit, const char *what, const char *why)
 {
@@ -35,55 +37,87 @@ take(const char *text, size_t n, const char **why)
 		*why = "holds a NUL; expected text";
 	else {
 		copy = mem_dup(text, n);
-		*why = "cannot be kept: out of memory";
+		*why = no_memory;
 		return copy;
 	}
 	return NULL;
 }
 
+/* All there is to read, with a NUL behind; or NULL with *why set. */
 static char *
-read_file(int fd, const char **why)
+read_file(int fd, size_t max, size_t *n, const char **why)
 {
-	char text[SECRET_MAX + 1], *value = NULL;
-	ssize_t n = file_read(fd, text, sizeof text);
+	char *text = malloc(max + 2);
+	ssize_t got;
 
-	if (n < 0)
-		*why = strerror(errno);
-	else if (n > SECRET_MAX)
-		*why = "is too long for a secret; expected 4096 bytes at most";
+	if (text == NULL) {
+		*why = no_memory;
+		return NULL;
+	}
+	got = file_read(fd, text, max + 1);
+	if (got >= 0 && (size_t)got <= max) {
+		*n = (size_t)got;
+		text[got] = '\0';
+		return text;
+	}
+	*why = got < 0 ? strerror(errno) : max == SECRET_MAX ?
+	    "is too long for a secret; expected 4096 bytes at most" :
+	    "is too long; expected 64 KiB at most";
+	mem_wipe(text, max + 1);
+	free(text);
+	return NULL;
+}
+
+char *
+secret_read(const char *what, const char *path, size_t max, size_t *n,
+    struct log *log, struct result *res)
+{
+	struct buf name = { 0 };
+	struct stat st;
+	const char *why;
+	char *text = NULL;
+	int fd;
+
+	fd = file_open(what, path, &st, res);
+	res->cause = CAUSE_OPERATOR;
+	if (fd < 0)
+		return NULL;
+	buf_addf(&name, "%s %.300s", what, path);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		why = "can be written by others; expected chmod go-w";
 	else
-		value = take(text, (size_t)n, why);
-	mem_wipe(text, sizeof text);
-	return value;
+		text = read_file(fd, max, n, &why);
+	if (text == NULL)
+		fail(res, EXIT_CONFIGURATION, buf_str(&name), why);
+	else if (log && (st.st_mode & S_IROTH))
+		log_write(log, "%s can be read by everyone on this machine; "
+		    "chmod o-r is advised", buf_str(&name));
+	buf_free(&name);
+	close(fd);
+	return text;
 }
 
 void
 secret_open(struct secret *s, const char *what, struct log *log)
 {
 	struct buf name = { 0 };
-	struct stat st;
 	const char *why;
-	int fd;
+	char *text;
+	size_t n;
 
 	if (s->file == NULL || s->value != NULL)
 		return;
-	fd = file_open(what, s->file, &st, &s->err);
-	if (fd < 0) {
-		s->err.cause = CAUSE_OPERATOR;
+	text = secret_read(what, s->file, SECRET_MAX, &n, log, &s->err);
+	if (text == NULL)
 		return;
-	}
-	buf_addf(&name, "%s %.300s", what, s->file);
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		why = "can be written by others; expected chmod go-w";
-	else
-		s->value = read_file(fd, &why);
-	if (s->value == NULL)
+	s->value = take(text, n, &why);
+	if (s->value == NULL) {
+		buf_addf(&name, "%s %.300s", what, s->file);
 		fail(&s->err, EXIT_CONFIGURATION, buf_str(&name), why);
-	else if (st.st_mode & S_IROTH)
-		log_write(log, "%s can be read by everyone on this machine; "
-		    "chmod o-r is advised", buf_str(&name));
-	buf_free(&name);
-	close(fd);
+		buf_free(&name);
+	}
+	mem_wipe(text, n);
+	free(text);
 }
 
 static char *
@@ -120,7 +154,7 @@ secret_get(const struct secret *s, const char *what, struct result *res)
 	buf_adds(&name, what);
 	if (s->value) {
 		value = mem_dup(s->value, strlen(s->value));
-		why = "cannot be kept: out of memory";
+		why = no_memory;
 	} else if (s->command) {
 		value = run_command(s->command, &why);
 		buf_adds(&name, ": its command");

@@ -24,6 +24,16 @@ struct secret {
 };
 
 /*
+ * secret_read(what, path, max, n, log, res): the n bytes of a file of at most max
+ * bytes, with a NUL behind them; the caller wipes and frees. A file that others
+ * can write is refused; one that others can read is warned about in the log,
+ * unless that is NULL. `what` stands before the path. NULL: res is filled (exit 77
+ * when it may not be read, else 78).
+ */
+char *secret_read(const char *what, const char *path, size_t max, size_t *n,
+    struct log *log, struct result *res);
+
+/*
  * secret_open(s, what, log): read s->file, when there is one, into s->value
  * (one trailing line end dropped). A file that others can write is refused, one
  * that others can read is warned about in the log. A failure is kept in s->err

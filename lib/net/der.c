@@ -227,15 +227,27 @@ same(struct der d, const char *bytes, size_t n)
 	return d.n == n && memcmp(d.p, bytes, n) == 0;
 }
 
+int
+der_curve(struct der *in)
+{
+	static const char p256[] = "\x2A\x86\x48\xCE\x3D\x03\x01\x07";
+	static const char p384[] = "\x2B\x81\x04\x00\x22";
+	static const char p521[] = "\x2B\x81\x04\x00\x23";
+	struct der id;
+
+	if (!der_next(in, TAG_OID, &id, NULL))
+		return 0;
+	return same(id, p256, sizeof p256 - 1) ? 23 :
+	    same(id, p384, sizeof p384 - 1) ? 24 :
+	    same(id, p521, sizeof p521 - 1) ? 25 : 0;
+}
+
 /* RFC 3279 section 2.3.1, RFC 5480 section 2. */
 bool
 x509_key(const struct x509_view *v, struct x509_key *key)
 {
 	static const char rsa[] = "\x2A\x86\x48\x86\xF7\x0D\x01\x01\x01";
 	static const char ec[] = "\x2A\x86\x48\xCE\x3D\x02\x01";
-	static const char p256[] = "\x2A\x86\x48\xCE\x3D\x03\x01\x07";
-	static const char p384[] = "\x2B\x81\x04\x00\x22";
-	static const char p521[] = "\x2B\x81\x04\x00\x23";
 	struct der in = v->spki, body, algorithm, id, bits;
 
 	memset(key, 0, sizeof *key);
@@ -250,12 +262,8 @@ x509_key(const struct x509_view *v, struct x509_key *key)
 	if (same(id, rsa, sizeof rsa - 1))
 		return der_next(&key->q, TAG_SEQUENCE, &body, NULL) &&
 		    take_integer(&body, &key->n) && take_integer(&body, &key->e);
-	if (!same(id, ec, sizeof ec - 1) ||
-	    !der_next(&algorithm, TAG_OID, &id, NULL))
-		return false;
-	key->curve = same(id, p256, sizeof p256 - 1) ? 23 :
-	    same(id, p384, sizeof p384 - 1) ? 24 :
-	    same(id, p521, sizeof p521 - 1) ? 25 : 0;
+	if (same(id, ec, sizeof ec - 1))
+		key->curve = der_curve(&algorithm);
 	return key->curve != 0;
 }
 

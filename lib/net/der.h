@@ -50,8 +50,14 @@ unsigned x509_names(const struct x509_view *v, char *out, size_t size);
 /* x509_is_ca(v): basicConstraints says that it is the certificate of a CA. */
 bool x509_is_ca(const struct x509_view *v);
 
+/*
+ * der_curve(in): TLS's number of the curve whose OBJECT IDENTIFIER is next in
+ * `in`: 23, 24, 25 for P-256, -384, -521; else 0.
+ */
+int der_curve(struct der *in);
+
 struct x509_key {
-	int curve;		/* TLS's number: 23, 24, 25: P-256, -384, -521; 0: RSA */
+	int curve;		/* see der_curve; 0: RSA */
 	struct der n, e;	/* RSA: without leading zeros */
 	struct der q;		/* EC: the point */
 };

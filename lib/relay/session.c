@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/net/dial.h"
 #include "lib/relay/auth.h"
+#include "lib/relay/sasl.h"
 
 /* --- steps and replies --- */
 
@@ -160,6 +161,7 @@ start_tls(struct session *c)
 {
 	struct tls_params p = config_tls(c->config, c->route, c->route->host);
 
+	p.resume = &c->tls;
 	if (tls_start(&c->s, &p, c->log) == 0)
 		return 0;
 	c->res = c->s.err;
@@ -210,7 +212,10 @@ introduce(struct session *c, const char *password)
 		return -1;
 	if (c->route->tls == TLS_STARTTLS && upgrade(c) < 0)
 		return -1;
-	return password ? auth_log_in(c, password) : 0;
+	if (password == NULL && !(c->route->client_cert && !c->route->user &&
+	    c->route->auth != AUTH_OFF && (c->offer.mechs & SASL_EXTERNAL)))
+		return 0;
+	return auth_log_in(c, password);
 }
 
 /* An open stream to the relay, and the session on it. */
@@ -238,7 +243,10 @@ session_open(struct session *c)
 	char *password = NULL;
 	int rc = 0;
 
-	if (c->route->user && c->route->auth != AUTH_OFF) {
+	if (c->route->identity_err.text[0] != '\0') {
+		c->res = c->route->identity_err;
+		rc = -1;
+	} else if (c->route->user && c->route->auth != AUTH_OFF) {
 		password = secret_get(&c->route->password, "password", &c->res);
 		rc = password ? 0 : -1;
 	}

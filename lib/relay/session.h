@@ -39,6 +39,7 @@ struct session {
 	const struct config *config;
 	struct log *log;
 	struct stream s;
+	struct tls_session tls;		/* outlives s */
 	bool connected, ready;		/* s is open; MAIL may follow */
 	bool closing;			/* the peer says that it ends it */
 	bool used;			/* kept from an earlier message */

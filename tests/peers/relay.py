@@ -194,6 +194,8 @@ class Session:
         self.user = None            # who has authenticated
         self.mechanism = None
         self.sni = None
+        self.client = None          # the client's certificate, in DER
+        self.resumed = False        # its TLS session was of before
         self.tls_error = None
         self.error = None           # a failure of this relay
         self.wire = None
@@ -424,6 +426,8 @@ class Conversation:
         self.relay.context.sni_callback = noted
         self.wire.start_tls(self.relay.context)
         self.session.secure = True
+        self.session.client = self.wire.tls.getpeercert(True)
+        self.session.resumed = self.wire.tls.session_reused
 
     def run(self):
         if self.relay.mode == "implicit":

@@ -4,8 +4,10 @@ They are handed over by tests/unit/test_smtp_drive.c, so that it is smtp.c alone
 that is tried here.
 """
 import random
+import ssl
 
 import harness
+from certs import certificates
 from harness import Case, HEAD, crlf, drive, letter
 from relay import DROP, SILENT, Relay
 
@@ -83,6 +85,35 @@ class Arrival(Batch):
             self.came_once(relay, messages, result)
             self.assertEqual({r[0] for r in result.values()}, {"sent"})
             self.assertEqual(len(relay.sessions), 1)
+
+    def test_a_tls_session_is_resumed(self):
+        """Each message has a connection, and all but the first one come in
+        without certificates."""
+        messages = some(4, (500,))
+        for mode in ("starttls", "implicit"):
+            relay = self.relay(tls=mode, users=USERS, replies={
+                "mail": lambda session, _: None if session.verbs().count(
+                    "MAIL") == 1 else ("421 4.7.0 enough", DROP)})
+            relay.context.maximum_version = ssl.TLSVersion.TLSv1_2
+            result = self.drive(relay, messages, calls=4)
+            self.came_once(relay, messages, result)
+            self.assertEqual({r[0] for r in result.values()}, {"sent"})
+            self.assertEqual([s.resumed for s in relay.sessions],
+                             [False, True, True, True])
+
+    def test_a_relay_that_has_forgotten_the_session(self):
+        messages = some(3, (500,))
+        relay = self.relay(tls="starttls", users=USERS, replies={
+            "mail": lambda session, _: None if session.verbs().count(
+                "MAIL") == 1 else ("421 4.7.0 enough", DROP)})
+
+        def another(session, _):
+            relay.context = certificates.context()
+        relay.replies["quit"] = relay.replies["starttls"] = another
+        result = self.drive(relay, messages, calls=3)
+        self.came_once(relay, messages, result)
+        self.assertEqual({r[0] for r in result.values()}, {"sent"})
+        self.assertEqual([s.resumed for s in relay.sessions], [False] * 3)
 
     def test_far_away_many_leave_at_once(self):
         messages = some(150)

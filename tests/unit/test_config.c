@@ -89,6 +89,10 @@ test_contradictions_of_a_relay(void **state)
 		{ "route r\ntype lmtp\nsender *\nhost unix:/x\ntls off\n"
 		    "source-address 127.0.0.1\n", "1: route r has a "
 		    "source-address and a Unix socket; expected one of them" },
+		{ SMTP "client-key /k\n", "1: route r has a client-key alone; "
+		    "expected client-cert beside it" },
+		{ SMTP "tls off\nclient-cert /c\n", "1: route r has tls off "
+		    "and a client-cert; expected one of them" },
 		{ SMTP "auth xoauth2\n", "1: route r has auth but no user; "
 		    "expected user and a password" },
 	};

@@ -229,8 +229,6 @@ static const struct unbuilt_case {
 	const char *name, *good, *bad, *why;
 	unsigned where;
 } unbuilt[] = {
-	{ "client-cert", "/c", "c", "is no absolute path; " IS_PATH, IN_SMTP },
-	{ "client-key", "/c", "c", "is no absolute path; " IS_PATH, IN_SMTP },
 	{ "proxy", "socks5://localhost:1080", "localhost:1080", "is no proxy's "
 	    "URL; expected socks5://HOST:PORT or http://HOST:PORT", IN_SMTP },
 	{ "role-arn", "arn:aws:iam::1:role/x", "x", "starts otherwise; "

@@ -148,6 +148,10 @@ test_values_of_a_relay(void **state)
 		    HEX64 "0' has not 64 hex digits; " IS_PIN },
 		{ SMTP "tls-pin sha256:g" HEX16 "\n", "5: tls-pin 'sha256:g"
 		    HEX16 "' has not 64 hex digits; " IS_PIN },
+		{ SMTP "client-cert c\n", "5: client-cert 'c' is no absolute "
+		    "path; " IS_PATH },
+		{ SMTP "client-key c\n", "5: client-key 'c' is no absolute "
+		    "path; " IS_PATH },
 		{ SMTP "source-address eth0\n", "5: source-address 'eth0' is "
 		    "no address; expected an IPv4 or IPv6 address" },
 		{ SMTP "password-file secret\n", "5: password-file 'secret' "
