@@ -8,6 +8,7 @@
 #include <cJSON.h>
 
 #include "bearssl-glue.h"
+#include "lib/aws/endpoint.h"
 #include "lib/aws/sigv4.h"
 #include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
@@ -26,27 +27,24 @@
 
 enum {
 	CONNECT_SECONDS = 60, WRITE_SECONDS = 180, REPLY_SECONDS = 120,
-	SKEW_SECONDS = 240,		/* the clock is wrong from here on */
 	BLOCK = 3 * 8192		/* of the spool: base64 without padding */
 };
 
 static const char target[] = "/v2/email/outbound-emails";
 
 struct ses {
+	struct aws aws;
 	const struct route *route;
 	const struct config *config;
-	env_lookup env;
 	struct log *log;
 	struct stream s;
 	bool connected, used;		/* used: it has carried a call before */
-	bool ready;			/* url, region and credentials are set */
+	bool located;			/* endpoint and region are set */
+	int64_t renew_at;		/* for the credentials: see prepare */
 	bool down;			/* down_why: see ses_down */
 	struct result down_why;
-	struct http_url url;
-	char host_field[300];
-	char *region;
+	struct endpoint endpoint;
 	struct credentials credentials;
-	int64_t clock_offset;		/* seconds that our clock is behind */
 };
 
 /* --- the request body --- */
@@ -184,51 +182,39 @@ request_text(const struct ses *s, const struct message *m,
 
 /* --- set-up --- */
 
-static const char *
-dns_suffix(const char *region)
-{
-	if (strncmp(region, "cn-", 3) == 0)
-		return "amazonaws.com.cn";
-	if (strncmp(region, "eusc-", 5) == 0)
-		return "amazonaws.eu";
-	return "amazonaws.com";
-}
-
+/*
+ * Credentials, found or renewed. Those that still have not ended are kept when
+ * there are no new ones.
+ */
 static int
-find_endpoint(struct ses *s, struct result *res)
+renew(struct ses *s, bool fresh, struct result *res)
 {
-	char url[400];
+	int64_t now = aws_now(&s->aws);
+	struct credentials c;
+	struct result why;
 
-	s->region = credentials_region(s->route, s->env, res);
-	if (s->region == NULL)
-		return -1;
-	if (s->route->endpoint)
-		snprintf(url, sizeof url, "%s", s->route->endpoint);
-	else
-		snprintf(url, sizeof url, "https://email.%.64s.%s", s->region,
-		    dns_suffix(s->region));
-	if (http_url_parse(url, &s->url) == 0 &&
-	    http_host_field(&s->url, s->host_field,
-	    sizeof s->host_field) == 0)
-		return 0;
-	result_set(res, OUT_TEMP, CAUSE_OPERATOR, "endpoint %s cannot be used",
-	    url);
-	res->exit = EXIT_CONFIGURATION;
-	return -1;
+	if (credentials_find(&s->aws, fresh, &c, &why) < 0) {
+		if (fresh || s->credentials.expires <= now) {
+			*res = why;
+			return -1;
+		}
+		log_trace(s->log, "* %s", why.text);
+	} else {
+		log_trace(s->log, "* credentials from %s", c.source);
+		credentials_free(&s->credentials);
+		s->credentials = c;
+	}
+	s->renew_at = credentials_renew_at(&s->credentials, now);
+	return 0;
 }
 
 static int
 prepare(struct ses *s, struct result *res)
 {
-	if (s->ready)
-		return 0;
-	if (s->region == NULL && find_endpoint(s, res) < 0)
+	if (!s->located && aws_locate(&s->aws, &s->endpoint, res) < 0)
 		return -1;
-	if (credentials_find(s->route, s->env, &s->credentials, res) < 0)
-		return -1;
-	log_trace(s->log, "* credentials from %s", s->credentials.source);
-	s->ready = true;
-	return 0;
+	s->located = true;
+	return aws_now(&s->aws) < s->renew_at ? 0 : renew(s, false, res);
 }
 
 static int
@@ -242,17 +228,19 @@ capped(const struct ses *s, int seconds)
 static int
 connect_endpoint(struct ses *s, struct result *res)
 {
-	struct tls_params p = config_tls(s->config, s->route, s->url.host);
+	const struct http_url *url = &s->endpoint.url;
+	struct tls_params p = config_tls(s->config, s->route, url->host);
 
 	if (s->connected)
 		return 0;
-	if (dial(&s->s, s->url.host, s->url.port, NULL, capped(s, CONNECT_SECONDS),
+	p.ca_file = s->aws.ca_file;
+	if (dial(&s->s, url->host, url->port, NULL, capped(s, CONNECT_SECONDS),
 	    s->log, res) < 0)
 		return -1;
 	s->connected = true;
 	s->used = false;
 	stream_session(&s->s, s->config->timeout);
-	if (s->url.tls && tls_start(&s->s, &p, s->log) < 0) {
+	if (url->tls && tls_start(&s->s, &p, s->log) < 0) {
 		*res = s->s.err;
 		return -1;
 	}
@@ -276,7 +264,8 @@ ses_open(const struct route *r, const struct config *c, env_lookup env,
 	if (s) {
 		s->route = r;
 		s->config = c;
-		s->env = env;
+		s->aws = (struct aws){ .route = r, .config = c, .env = env,
+			.log = log };
 		s->log = log;
 		s->s.fd = -1;
 	}
@@ -290,7 +279,7 @@ ses_close(struct ses *s)
 		return;
 	disconnect(s);
 	credentials_free(&s->credentials);
-	free(s->region);
+	aws_free(&s->aws);
 	free(s);
 }
 
@@ -373,26 +362,6 @@ judge_success(const struct ses *s, const struct http_reply *r,
 	cJSON_Delete(root);
 }
 
-/* Learn from the reply how wrong our clock is. true: worth another try. */
-static bool
-fix_clock(struct ses *s, const struct http_reply *r)
-{
-	const char *date = http_reply_field(r, "Date");
-	int64_t offset;
-	time_t theirs;
-
-	if (date == NULL || clock_parse_http(date, &theirs) < 0)
-		return false;
-	offset = (int64_t)theirs - (int64_t)clock_wall() - s->clock_offset;
-	if (offset > -SKEW_SECONDS && offset < SKEW_SECONDS)
-		return false;
-	s->clock_offset += offset;
-	log_write(s->log, "route=%s reason=\"this machine's clock is wrong by "
-	    "%lld s; corrected for SES\"", s->route->name,
-	    (long long)s->clock_offset);
-	return true;
-}
-
 static void
 note_down(struct ses *s, const struct result *why)
 {
@@ -431,17 +400,19 @@ static int
 exchange(struct call *c, struct http_reply *reply)
 {
 	struct ses *s = c->s;
-	time_t when = (time_t)((int64_t)clock_wall() + s->clock_offset);
-	char date[CLOCK_AMZ_SIZE], path[sizeof s->url.path + sizeof target];
+	const char *base = s->endpoint.url.path;
+	time_t when = (time_t)aws_now(&s->aws);
+	char date[CLOCK_AMZ_SIZE], path[sizeof s->endpoint.url.path +
+	    sizeof target];
 	struct buf authorization = { 0 };
 	struct http_field fields[6] = {
-		{ "Host", s->host_field },
+		{ "Host", s->endpoint.host },
 		{ "Content-Type", "application/json" },
 		{ "X-Amz-Date", date }
 	};
-	size_t n = 3, base = strlen(s->url.path);
+	size_t n = 3, len = strlen(base);
 	struct sigv4_request sign = { .method = "POST", .path = path,
-		.query = "", .fields = fields, .region = s->region,
+		.query = "", .fields = fields, .region = s->aws.region,
 		.service = "ses", .when = when };
 	struct http_request req = { .method = "POST", .target = path,
 		.fields = fields, .body_size = c->measure.size,
@@ -450,9 +421,9 @@ exchange(struct call *c, struct http_reply *reply)
 		.reply_seconds = capped(s, REPLY_SECONDS) };
 	int rc = -1;
 
-	while (base > 0 && s->url.path[base - 1] == '/')
-		base--;
-	snprintf(path, sizeof path, "%.*s%s", (int)base, s->url.path, target);
+	while (len > 0 && base[len - 1] == '/')
+		len--;
+	snprintf(path, sizeof path, "%.*s%s", (int)len, base, target);
 	clock_amz(date, when);
 	if (s->credentials.session_token)
 		fields[n++] = (struct http_field){ "X-Amz-Security-Token",
@@ -468,7 +439,7 @@ exchange(struct call *c, struct http_reply *reply)
 			"sendroute/" VERSION };
 		req.nfields = n;
 		log_trace(s->log, "> POST https://%s%s (%" PRIu64 " bytes)",
-		    s->host_field, path, req.body_size);
+		    s->endpoint.host, path, req.body_size);
 		rc = http_exchange(&s->s, &req, reply);
 	}
 	buf_wipe(&authorization);
@@ -504,13 +475,11 @@ mended(struct call *c, enum remedy remedy, const struct http_reply *reply,
 
 	if (remedy == REMEDY_CLOCK && !c->fixed_clock) {
 		c->fixed_clock = true;
-		return fix_clock(s, reply);
+		return aws_fix_clock(&s->aws, reply);
 	}
 	if (remedy == REMEDY_CREDENTIALS && !c->fresh_credentials) {
 		c->fresh_credentials = true;
-		credentials_free(&s->credentials);
-		s->ready = false;
-		return prepare(s, res) == 0;
+		return renew(s, true, res) == 0;
 	}
 	return false;
 }

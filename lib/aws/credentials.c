@@ -4,178 +4,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "lib/aws/ini.h"
-#include "lib/base/buf.h"
+#include <cJSON.h>
 
-#define NO_PRIVILEGE "not looked at with set-id privilege"
+#include "lib/aws/sources.h"
+#include "lib/base/clock.h"
+#include "lib/config/file.h"
 
-enum { REGION_MAX = 63 };	/* it becomes a label of a host name */
-
-/* What a profile may hold, as far as it is looked at. */
-enum item {
-	ITEM_ID, ITEM_SECRET, ITEM_TOKEN, ITEM_REGION, ITEM_ROLE, ITEM_WEB,
-	ITEM_SSO, ITEM_SSO_OLD, ITEM_PROCESS, NITEMS
+enum {
+	MARGIN_SECONDS = 300,	/* before the end, for new credentials */
+	PAUSE_SECONDS = 60,	/* between two looks for them */
+	TOKEN_FILE_MAX = 16384
 };
-
-static const char *const item_names[NITEMS] = {
-	[ITEM_ID] = "aws_access_key_id",
-	[ITEM_SECRET] = "aws_secret_access_key",
-	[ITEM_TOKEN] = "aws_session_token",
-	[ITEM_REGION] = "region",
-	[ITEM_ROLE] = "role_arn",
-	[ITEM_WEB] = "web_identity_token_file",
-	[ITEM_SSO] = "sso_session",
-	[ITEM_SSO_OLD] = "sso_start_url",
-	[ITEM_PROCESS] = "credential_process"
-};
-
-/* The profile as one of the two files has it. */
-struct file {
-	struct buf path;
-	bool homeless;		/* path begins with a "~" that is unknown */
-	int state;		/* an ini_state; or -1: why tells */
-	struct ini_item items[NITEMS];
-	struct result why;
-};
-
-struct finder {
-	const struct route *route;
-	env_lookup env;
-	struct credentials *c;
-	struct result *res;
-	const char *profile;
-	bool loaded;
-	struct file shared, config;
-	struct buf answers;	/* of the sources that had nothing */
-};
-
-enum found { FOUND, ABSENT, FAILED };
-
-/* Empty counts as unset, as the CLI has it. */
-static const char *
-variable(env_lookup env, const char *name)
-{
-	const char *value = env != NULL ? env(name) : NULL;
-
-	return value != NULL && *value != '\0' ? value : NULL;
-}
-
-/* --- the profile's files --------------------------------------------------- */
-
-static const char *
-profile_name(const struct route *r, env_lookup env)
-{
-	const char *name = r->profile;
-
-	if (name == NULL)
-		name = variable(env, "AWS_PROFILE");
-	if (name == NULL)
-		name = variable(env, "AWS_DEFAULT_PROFILE");
-	return name != NULL ? name : "default";
-}
-
-/* The path that `name` gives, else `usual`; "~" is HOME and nobody else's. */
-static void
-set_path(struct file *file, env_lookup env, const char *name, const char *usual)
-{
-	const char *path = variable(env, name), *home = variable(env, "HOME");
-
-	if (path == NULL)
-		path = usual;
-	if (path[0] == '~' && (path[1] == '/' || path[1] == '\0')) {
-		file->homeless = home == NULL;
-		if (home != NULL)
-			buf_adds(&file->path, home);
-		path += home != NULL;
-	}
-	buf_adds(&file->path, path);
-}
-
-static void
-read_section(struct file *file, const char *section)
-{
-	int i;
-
-	for (i = 0; i < NITEMS; i++)
-		file->items[i].key = item_names[i];
-	file->state = INI_NO_FILE;
-	if (file->path.failed)
-		file->state = result_fail(&file->why, EXIT_OS, "out of memory");
-	else if (!file->homeless)
-		file->state = ini_read(buf_str(&file->path), section,
-		    file->items, NITEMS, &file->why);
-}
-
-/* The config file calls its sections otherwise; "default" may go by itself. */
-static void
-read_config_section(struct file *file, const char *profile)
-{
-	struct buf section = { 0 };
-
-	buf_addf(&section, "profile %s", profile);
-	if (section.failed)
-		file->state = result_fail(&file->why, EXIT_OS, "out of memory");
-	else
-		read_section(file, buf_str(&section));
-	buf_free(&section);
-	if (file->state == INI_NO_SECTION && strcmp(profile, "default") == 0)
-		read_section(file, profile);
-}
-
-static void
-load(struct finder *f)
-{
-	if (f->loaded)
-		return;
-	f->loaded = true;
-	f->profile = profile_name(f->route, f->env);
-	if (f->env == NULL)
-		return;
-	set_path(&f->shared, f->env, "AWS_SHARED_CREDENTIALS_FILE",
-	    "~/.aws/credentials");
-	set_path(&f->config, f->env, "AWS_CONFIG_FILE", "~/.aws/config");
-	read_section(&f->shared, f->profile);
-	read_config_section(&f->config, f->profile);
-}
-
-static void
-file_free(struct file *file)
-{
-	int i;
-
-	for (i = 0; i < NITEMS; i++)
-		buf_wipe(&file->items[i].value);
-	buf_free(&file->path);
-}
-
-static void
-finder_free(struct finder *f)
-{
-	file_free(&f->shared);
-	file_free(&f->config);
-	buf_free(&f->answers);
-}
-
-static bool
-has(const struct file *file, enum item i)
-{
-	return file->items[i].found && file->items[i].value.len > 0;
-}
-
-/* Which file has the item: the credentials file wins. NULL: neither. */
-static const struct file *
-who_has(const struct finder *f, enum item i)
-{
-	if (has(&f->shared, i))
-		return &f->shared;
-	return has(&f->config, i) ? &f->config : NULL;
-}
 
 /* --- what is told ---------------------------------------------------------- */
 
-/* A source had nothing, and why. */
-static enum found __attribute__((format(printf, 2, 3)))
+enum found
 absent(struct finder *f, const char *fmt, ...)
 {
 	char text[sizeof f->res->text];
@@ -190,7 +35,7 @@ absent(struct finder *f, const char *fmt, ...)
 	return ABSENT;
 }
 
-static enum found __attribute__((format(printf, 2, 3)))
+enum found
 failed(struct finder *f, const char *fmt, ...)
 {
 	char text[sizeof f->res->text];
@@ -205,12 +50,11 @@ failed(struct finder *f, const char *fmt, ...)
 }
 
 static enum found
-absent_in(struct finder *f, const struct file *file, const char *prefix)
+absent_in(struct finder *f, const struct profile_file *file,
+    const char *prefix)
 {
-	const char *path = buf_str(&file->path);
+	const char *path = buf_str(&file->path), *name = f->p->name;
 
-	if (f->env == NULL)
-		return absent(f, "user files: " NO_PRIVILEGE);
 	if (file->state < 0)
 		return absent(f, "%s", file->why.text);
 	if (file->homeless)
@@ -218,269 +62,408 @@ absent_in(struct finder *f, const struct file *file, const char *prefix)
 	if (file->state == INI_NO_FILE)
 		return absent(f, "%s: no such file", path);
 	if (file->state == INI_NO_SECTION)
-		return absent(f, "%s: no [%s%s]", path, prefix, f->profile);
-	return absent(f, "%s: no keys in [%s%s]", path, prefix, f->profile);
+		return absent(f, "%s: no [%s%s]", path, prefix, name);
+	return absent(f, "%s: no keys in [%s%s]", path, prefix, name);
+}
+
+static enum found
+absent_in_shared(struct finder *f)
+{
+	return absent_in(f, &f->p->shared, "");
+}
+
+static enum found
+absent_in_config(struct finder *f)
+{
+	return absent_in(f, &f->p->config,
+	    strcmp(f->p->name, "default") == 0 ? "" : "profile ");
+}
+
+void
+recipe(struct finder *f, const char *text)
+{
+	sha256_update(&f->recipe, text ? "+" : "-", 1);
+	if (text)
+		sha256_update(&f->recipe, text, strlen(text) + 1);
 }
 
 /* --- keys ------------------------------------------------------------------ */
-
-struct key {
-	const char *name;	/* for texts, which never show the value */
-	const char *p;		/* NULL: not given */
-	size_t n;
-};
-
-static struct key
-key_string(const char *name, const char *value)
-{
-	return (struct key){ name, value, value != NULL ? strlen(value) : 0 };
-}
-
-/* file NULL: not given. */
-static struct key
-key_item(const struct file *file, enum item i)
-{
-	const struct buf *value = file != NULL ? &file->items[i].value : NULL;
-
-	return value != NULL ?
-	    (struct key){ item_names[i], value->p, value->len } :
-	    (struct key){ item_names[i], NULL, 0 };
-}
 
 /*
  * Keys go into header fields, where a blank or a control character would at
  * best spoil the signature.
  */
 static enum found
-copy_key(struct finder *f, const struct key *key, char **out)
+copy_key(struct finder *f, const char **name, const char *value, char **out)
 {
-	size_t i;
+	const char *p = value != NULL ? value : "", *called = *name;
 
-	if (key->n == 0)
-		return failed(f, "%s of %s is empty", key->name, f->c->source);
-	for (i = 0; i < key->n; i++)
-		if (key->p[i] <= ' ' || key->p[i] > '~')
-			return failed(f, "%s of %s holds a blank, a control "
-			    "character or one that is not ASCII", key->name,
-			    f->c->source);
-	*out = mem_dup(key->p, key->n);
+	*name += strlen(called) + 1;
+	if (*p == '\0')
+		return failed(f, "%s of %s is %s", called, f->c->source,
+		    value != NULL ? "empty" : "missing");
+	while (*p > ' ' && *p <= '~')
+		p++;
+	if (*p != '\0')
+		return failed(f, "%s of %s holds a blank, a control character "
+		    "or one that is not ASCII", called, f->c->source);
+	*out = mem_dup(value, strlen(value));
 	return *out != NULL ? FOUND : failed(f, "out of memory");
 }
 
-/* f->c->source is set already. */
-static enum found
-take_keys(struct finder *f, struct key id, struct key secret, struct key token)
+enum found
+take_keys(struct finder *f, const char *names, const char *id,
+    const char *secret, const char *token)
 {
 	struct credentials *c = f->c;
 
-	if (copy_key(f, &id, &c->access_key_id) != FOUND ||
-	    copy_key(f, &secret, &c->secret_access_key) != FOUND)
+	if (copy_key(f, &names, id, &c->access_key_id) != FOUND ||
+	    copy_key(f, &names, secret, &c->secret_access_key) != FOUND)
 		return FAILED;
-	return token.p != NULL ? copy_key(f, &token, &c->session_token) : FOUND;
+	recipe(f, id);
+	recipe(f, secret);
+	return token != NULL ?
+	    copy_key(f, &names, token, &c->session_token) : FOUND;
 }
 
-static bool
-is_given(const struct secret *s)
+void
+set_source(struct finder *f, const char *fmt, const char *a, const char *b)
 {
-	return s->value != NULL || s->file != NULL || s->command != NULL ||
-	    s->err.text[0] != '\0';
+	snprintf(f->c->source, sizeof f->c->source, fmt, a, b);
+	text_clean(f->c->source);
 }
+
+enum found
+take_end(struct finder *f, const char *text)
+{
+	time_t end;
+
+	if (text == NULL)
+		return FOUND;
+	if (clock_parse_iso(text, &end) < 0)
+		return failed(f, "Expiration of %s is no date: %.40s",
+		    f->c->source, text);
+	f->c->expires = (int64_t)end;
+	return FOUND;
+}
+
+/* The member's text, or NULL. It may be a secret: see wipe_json. */
+static const char *
+member(const cJSON *root, const char *name)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root,
+	    name));
+}
+
+static void
+wipe_json(cJSON *root)
+{
+	cJSON *item;
+
+	cJSON_ArrayForEach(item, root)
+		if (item->valuestring != NULL)
+			mem_wipe(item->valuestring, strlen(item->valuestring));
+	cJSON_Delete(root);
+}
+
+const char answer_names[] = "AccessKeyId\0SecretAccessKey\0SessionToken\0"
+    "Expiration\0Code\0Message";
+
+static enum found
+take_members(struct finder *f, const cJSON *root, const char *token)
+{
+	const char *code = member(root, "Code"), *why = member(root, "Message");
+	const char *session = member(root, token);
+
+	if (root == NULL)
+		return failed(f, "%s gave no JSON", f->c->source);
+	if (code != NULL && strcmp(code, "Success") != 0)
+		return failed(f, "%s: %s%s%s", f->c->source, code,
+		    why ? ": " : "", why ? why : "");
+	if (take_keys(f, answer_names, member(root, "AccessKeyId"),
+	    member(root, "SecretAccessKey"),
+	    session == NULL && *token != 'S' ? "" : session) != FOUND)
+		return FAILED;
+	return take_end(f, member(root, "Expiration"));
+}
+
+enum found
+take_json(struct finder *f, const char *text, size_t n, const char *token)
+{
+	cJSON *root = cJSON_ParseWithLength(text, n), *version;
+	enum found ret;
+
+	version = cJSON_GetObjectItemCaseSensitive(root, "Version");
+	/* Only what a command prints has a version, and a token at will. */
+	if (*token == 'S' && root != NULL &&
+	    (!cJSON_IsNumber(version) || version->valueint != 1))
+		ret = failed(f, "%s: Version is not 1", f->c->source);
+	else
+		ret = take_members(f, root, token);
+	wipe_json(root);
+	return ret;
+}
+
+enum found
+take_file(struct finder *f, const char *what, const char *path, bool trim,
+    struct buf *out)
+{
+	struct result why;
+	struct stat st;
+	int fd = file_open(what, path, &st, &why);
+	ssize_t n;
+
+	if (fd < 0)
+		return failed(f, "%s", why.text);
+	buf_reserve(out, TOKEN_FILE_MAX + 1);
+	n = out->failed ? -1 : file_read(fd, out->p, TOKEN_FILE_MAX + 1);
+	close(fd);
+	if (n <= 0 || n > TOKEN_FILE_MAX)
+		return failed(f, "%s %s is empty or too long", what, path);
+	out->len = (size_t)n;
+	while (trim && out->len > 0 && out->p[out->len - 1] <= ' ')
+		out->len--;
+	out->p[out->len] = '\0';
+	return FOUND;
+}
+
+/* --- sources on this machine ----------------------------------------------- */
 
 static enum found
 from_route(struct finder *f)
 {
-	const struct route *r = f->route;
+	const struct route *r = f->a->route;
 	char *secret;
 	enum found ret;
 
-	if (r->access_key_id == NULL && !is_given(&r->secret_access_key))
-		return r->credentials == CRED_STATIC ?
-		    absent(f, "access-key-id is not given") : ABSENT;
+	/* The configuration has been seen to hold neither or both. */
 	if (r->access_key_id == NULL)
-		return failed(f, "secret-access-key without access-key-id");
-	if (!is_given(&r->secret_access_key))
-		return failed(f, "access-key-id without secret-access-key");
+		return ABSENT;
 	secret = secret_get(&r->secret_access_key, "secret-access-key", f->res);
 	if (secret == NULL)
 		return FAILED;
-	snprintf(f->c->source, sizeof f->c->source, "the configuration");
-	ret = take_keys(f, key_string("access-key-id", r->access_key_id),
-	    key_string("secret-access-key", secret),
-	    key_string("session-token", r->session_token));
+	set_source(f, "the configuration", "", "");
+	ret = take_keys(f, "access-key-id\0secret-access-key\0session-token",
+	    r->access_key_id, secret, r->session_token);
 	str_wipe_free(secret);
 	return ret;
+}
+
+enum found
+from_keys_in_environment(struct finder *f)
+{
+	env_lookup env = f->a->env;
+	const char *id = aws_variable(env, "AWS_ACCESS_KEY_ID");
+	const char *secret = aws_variable(env, "AWS_SECRET_ACCESS_KEY");
+
+	if (id == NULL && secret == NULL)
+		return absent(f, "environment: no AWS_ACCESS_KEY_ID");
+	set_source(f, "the environment", "", "");
+	return take_keys(f, "AWS_ACCESS_KEY_ID\0AWS_SECRET_ACCESS_KEY\0"
+	    "AWS_SESSION_TOKEN", id, secret,
+	    aws_variable(env, "AWS_SESSION_TOKEN"));
 }
 
 static enum found
 from_environment(struct finder *f)
 {
-	const char *id = variable(f->env, "AWS_ACCESS_KEY_ID");
-	const char *secret = variable(f->env, "AWS_SECRET_ACCESS_KEY");
-	const char *token = variable(f->env, "AWS_SESSION_TOKEN");
-
-	if (f->env == NULL)
-		return absent(f, "environment: " NO_PRIVILEGE);
-	if (f->route->profile != NULL)
+	if (f->a->route->profile != NULL)
 		return absent(f, "environment: skipped, the route has a profile");
-	if (id == NULL && secret == NULL)
-		return absent(f, "environment: no AWS_ACCESS_KEY_ID");
-	if (id == NULL || secret == NULL)
-		return failed(f, "%s is set, but %s is not",
-		    id ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
-		    id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
-	snprintf(f->c->source, sizeof f->c->source, "the environment");
-	return take_keys(f, key_string("AWS_ACCESS_KEY_ID", id),
-	    key_string("AWS_SECRET_ACCESS_KEY", secret),
-	    key_string("AWS_SESSION_TOKEN", token));
+	return from_keys_in_environment(f);
 }
 
 /* A token goes with the keys that it stands beside, not with other ones. */
 static enum found
 from_profile(struct finder *f)
 {
-	const struct file *id = who_has(f, ITEM_ID);
-	const struct file *secret = who_has(f, ITEM_SECRET), *token;
+	const struct profile *p = f->p;
+	const struct profile_file *id = profile_file(p, ITEM_ID);
+	const struct profile_file *secret = profile_file(p, ITEM_SECRET);
+	const char *token = profile_value(p, ITEM_TOKEN);
 
-	if (id == NULL || secret == NULL)
-		return failed(f, "profile %s in %s has %s, but no %s",
-		    f->profile, buf_str(id ? &id->path : &secret->path),
-		    item_names[id ? ITEM_ID : ITEM_SECRET],
-		    item_names[id ? ITEM_SECRET : ITEM_ID]);
-	snprintf(f->c->source, sizeof f->c->source, "profile %s in %s",
-	    f->profile, buf_str(&id->path));
-	token = id != secret ? who_has(f, ITEM_TOKEN) :
-	    has(id, ITEM_TOKEN) ? id : NULL;
-	return take_keys(f, key_item(id, ITEM_ID),
-	    key_item(secret, ITEM_SECRET), key_item(token, ITEM_TOKEN));
+	set_source(f, "profile %s in %s", p->name,
+	    buf_str(id ? &id->path : &secret->path));
+	if (id == secret && profile_file(p, ITEM_TOKEN) != id)
+		token = profile_has(id, ITEM_TOKEN) ?
+		    buf_str(&id->items[ITEM_TOKEN].value) : NULL;
+	return take_keys(f, p->config.items[ITEM_ID].key,
+	    profile_value(p, ITEM_ID), profile_value(p, ITEM_SECRET), token);
+}
+
+static bool
+has_key(const struct profile_file *file)
+{
+	return profile_has(file, ITEM_ID) || profile_has(file, ITEM_SECRET);
 }
 
 static enum found
 from_shared_file(struct finder *f)
 {
-	load(f);
-	if (!has(&f->shared, ITEM_ID) && !has(&f->shared, ITEM_SECRET))
-		return absent_in(f, &f->shared, "");
-	return from_profile(f);
+	return has_key(&f->p->shared) ? from_profile(f) : absent_in_shared(f);
 }
 
 static enum found
 from_config_file(struct finder *f)
 {
-	bool plain;
-
-	load(f);
-	if (has(&f->config, ITEM_ID) || has(&f->config, ITEM_SECRET))
-		return from_profile(f);
-	if (f->env == NULL)
-		return ABSENT;	/* said for both files */
-	plain = strcmp(f->profile, "default") == 0;
-	return absent_in(f, &f->config, plain ? "" : "profile ");
+	return has_key(&f->p->config) ? from_profile(f) : absent_in_config(f);
 }
 
-/*
- * A role comes before the keys beside it, which at best may assume it: to sign
- * with those would be to act as somebody else.
- */
+/* To go on to other sources would be to act as somebody else. */
 static enum found
-from_role(struct finder *f)
+from_missing(struct finder *f)
 {
-	enum item i = ITEM_WEB;
-
-	load(f);
-	if (who_has(f, i) == NULL)
-		i = ITEM_ROLE;
-	if (who_has(f, i) == NULL)
+	if (!f->p->named || profile_is_there(f->p))
 		return ABSENT;
-	return failed(f, "profile %s has %s: this source is not built yet",
-	    f->profile, item_names[i]);
+	absent_in_shared(f);
+	absent_in_config(f);
+	return NOTHING;
 }
 
 static enum found
 from_sso(struct finder *f)
 {
-	load(f);
-	if (who_has(f, ITEM_SSO) == NULL && who_has(f, ITEM_SSO_OLD) == NULL)
+	if (profile_value(f->p, ITEM_SSO) == NULL &&
+	    profile_value(f->p, ITEM_SSO_OLD) == NULL)
 		return ABSENT;
 	return absent(f, "profile %s has sso_*: this source is not built yet",
-	    f->profile);
-}
-
-static enum found
-from_process(struct finder *f)
-{
-	load(f);
-	if (who_has(f, ITEM_PROCESS) == NULL)
-		return ABSENT;
-	return absent(f, "profile %s has credential_process: this source is "
-	    "not built yet", f->profile);
-}
-
-static enum found
-from_machine(struct finder *f)
-{
-	return absent(f, "web identity, container, EC2 role: not built yet");
+	    f->p->name);
 }
 
 /* --- the chain ------------------------------------------------------------- */
+
+/* Who asks: a mode of the route, or a profile for its source_profile. */
+#define AUTO (1u << CRED_AUTO)
+#define ENV (1u << CRED_ENV)
+#define FILES (1u << CRED_FILE)
+#define CONTAINER (1u << CRED_CONTAINER)
+#define IMDS (1u << CRED_IMDS)
+#define SOURCE (1u << 6)
+#define UNTRUSTED (1u << 7)	/* not with set-id privilege */
 
 /* In the documented order. The route's own keys win in every mode. */
 static const struct source {
 	unsigned modes;
 	enum found (*ask)(struct finder *f);
 } sources[] = {
-	{ 1 << CRED_AUTO | 1 << CRED_ENV | 1 << CRED_FILE | 1 << CRED_STATIC,
+	{ AUTO | ENV | FILES | CONTAINER | IMDS | 1u << CRED_STATIC,
 	    from_route },
-	{ 1 << CRED_AUTO | 1 << CRED_ENV, from_environment },
-	{ 1 << CRED_AUTO | 1 << CRED_FILE, from_role },
-	{ 1 << CRED_AUTO | 1 << CRED_FILE, from_sso },
-	{ 1 << CRED_AUTO | 1 << CRED_FILE, from_shared_file },
-	{ 1 << CRED_AUTO | 1 << CRED_FILE, from_process },
-	{ 1 << CRED_AUTO | 1 << CRED_FILE, from_config_file },
-	{ 1 << CRED_AUTO, from_machine }
+	{ AUTO | ENV | UNTRUSTED, from_environment },
+	{ AUTO | FILES | UNTRUSTED, from_missing },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_role },
+	{ AUTO | ENV | FILES | SOURCE | UNTRUSTED, from_web_identity },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_sso },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_shared_file },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_process },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_config_file },
+	{ AUTO | CONTAINER | UNTRUSTED, from_container },
+	{ AUTO | IMDS, from_imds }
 };
 
 static enum found
-ask_all(struct finder *f)
+ask_all(struct finder *f, unsigned mode)
 {
 	enum found ret = ABSENT;
+	bool passed_over = false;
 	size_t i;
 
-	for (i = 0; i < sizeof sources / sizeof sources[0]; i++) {
-		if ((sources[i].modes & 1u << f->route->credentials) == 0)
+	for (i = 0; ret == ABSENT && i < sizeof sources / sizeof sources[0];
+	    i++) {
+		if ((sources[i].modes & mode) == 0)
 			continue;
-		ret = sources[i].ask(f);
-		if (ret != ABSENT)
-			break;
+		if (f->a->env != NULL || !(sources[i].modes & UNTRUSTED)) {
+			ret = sources[i].ask(f);
+			continue;
+		}
+		if (!passed_over)
+			absent(f, "environment and user files: not looked at "
+			    "with set-id privilege");
+		passed_over = true;
+		if (f->a->route->profile != NULL)
+			ret = NOTHING;
 	}
 	return ret;
 }
 
+enum found
+from_source_profile(struct finder *f)
+{
+	return ask_all(f, SOURCE);
+}
+
+static enum found
+walk(struct finder *f)
+{
+	struct role role = { .arn = f->a->route->role_arn };
+	enum found ret;
+
+	buf_reset(&f->answers);
+	credentials_free(f->c);
+	sha256_init(&f->recipe);
+	ret = ask_all(f, 1u << f->a->route->credentials);
+	return ret == FOUND && role.arn != NULL ? sts_assume(f, &role) : ret;
+}
+
 /* The exit status of a file that could not be read, or 0. */
 static int
-file_exit(const struct finder *f)
+file_exit(const struct profile *p)
 {
-	return f->shared.state < 0 ? f->shared.why.exit :
-	    f->config.state < 0 ? f->config.why.exit : 0;
+	return p->shared.state < 0 ? p->shared.why.exit :
+	    p->config.state < 0 ? p->config.why.exit : 0;
+}
+
+static enum found
+find(struct finder *f, bool fresh)
+{
+	unsigned char key[SHA256_SIZE];
+	enum found ret;
+
+	f->dry = true;
+	ret = walk(f);
+	if (ret != FOUND || (!f->remote && f->c->access_key_id != NULL))
+		return ret;
+	sha256_final(&f->recipe, key);
+	f->dry = false;
+	credentials_free(f->c);
+	if (!fresh && f->remote && cache_load(f, key))
+		return FOUND;
+	ret = walk(f);
+	if (ret == FOUND && f->remote)
+		cache_save(f->a, key, f->c);
+	return ret;
 }
 
 int
-credentials_find(const struct route *r, env_lookup env, struct credentials *c,
+credentials_find(struct aws *a, bool fresh, struct credentials *c,
     struct result *res)
 {
-	struct finder f = { .route = r, .env = env, .c = c, .res = res };
+	struct profile top = { 0 };
+	struct finder f = { .a = a, .c = c, .res = res, .top = &top,
+		.p = &top };
 	enum found ret;
 
 	*c = (struct credentials){ 0 };
-	ret = ask_all(&f);
-	if (ret == ABSENT) {
+	profile_read(&top, a);
+	ret = find(&f, fresh);
+	if (ret == ABSENT || ret == NOTHING) {
 		result_set(res, OUT_TEMP, CAUSE_OPERATOR,
 		    "no AWS credentials: %s", buf_str(&f.answers));
-		res->exit = file_exit(&f);
+		res->exit = file_exit(&top);
 	}
-	finder_free(&f);
+	profile_free(&top);
+	buf_free(&f.answers);
 	if (ret != FOUND)
 		credentials_free(c);
 	return ret == FOUND ? 0 : -1;
+}
+
+int64_t
+credentials_renew_at(const struct credentials *c, int64_t now)
+{
+	int64_t at = c->expires - MARGIN_SECONDS;
+
+	if (c->expires == 0)
+		return INT64_MAX;
+	return at > now + PAUSE_SECONDS ? at : now + PAUSE_SECONDS;
 }
 
 void
@@ -490,72 +473,4 @@ credentials_free(struct credentials *c)
 	str_wipe_free(c->secret_access_key);
 	str_wipe_free(c->session_token);
 	*c = (struct credentials){ 0 };
-}
-
-/* --- region ---------------------------------------------------------------- */
-
-/* A copy of a region that can stand in a host name and a scope. */
-static char *
-region_copy(const struct finder *f, const char *region, const char *from)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
-	size_t n = strlen(region);
-	char *copy = NULL;
-
-	if (n > REGION_MAX || strspn(region, allowed) != n) {
-		result_set(f->res, OUT_TEMP, CAUSE_OPERATOR,
-		    "\"%.80s\" in %s is not the name of a region", region, from);
-		f->res->exit = EXIT_CONFIGURATION;
-		return NULL;
-	}
-	copy = mem_dup(region, n);
-	if (copy == NULL)
-		result_fail(f->res, EXIT_OS, "out of memory");
-	return copy;
-}
-
-static char *
-region_absent(const struct finder *f)
-{
-	const struct file *file = f->shared.state < 0 ? &f->shared : &f->config;
-
-	result_set(f->res, OUT_TEMP, CAUSE_OPERATOR,
-	    "no region: expected `region`, AWS_REGION or a region in "
-	    "profile %s%s%s", f->profile,
-	    file->state < 0 ? "; " : "", file->state < 0 ? file->why.text : "");
-	f->res->exit = EXIT_CONFIGURATION;
-	return NULL;
-}
-
-static char *
-region_in_profile(struct finder *f)
-{
-	const struct file *file;
-
-	load(f);
-	file = who_has(f, ITEM_REGION);
-	if (file == NULL)
-		return region_absent(f);
-	return region_copy(f, buf_str(&file->items[ITEM_REGION].value),
-	    buf_str(&file->path));
-}
-
-char *
-credentials_region(const struct route *r, env_lookup env, struct result *res)
-{
-	static const char *const names[] = { "AWS_REGION", "AWS_DEFAULT_REGION" };
-	struct finder f = { .route = r, .env = env, .res = res };
-	const char *region;
-	char *copy;
-	size_t i;
-
-	if (r->region != NULL)
-		return region_copy(&f, r->region, "the configuration");
-	for (i = 0; i < sizeof names / sizeof names[0]; i++)
-		if ((region = variable(env, names[i])) != NULL)
-			return region_copy(&f, region, names[i]);
-	copy = region_in_profile(&f);
-	finder_free(&f);
-	return copy;
 }

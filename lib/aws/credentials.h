@@ -1,41 +1,40 @@
 /*
- * AWS credentials, found as the AWS CLI and SDKs find them: from the route's own
- * keys, the environment, or the shared credentials and config files. (AWS SDKs and
- * Tools Reference Guide, "Standardized credential providers".)
+ * AWS credentials, found as the AWS CLI and SDKs find them: the route's own keys,
+ * the environment, profiles (also those that assume a role), web identity, a
+ * command, the container's or the machine's own role. (AWS SDKs and Tools Reference
+ * Guide, "Standardized credential providers".)
  */
 #ifndef SENDROUTE_CREDENTIALS_H
 #define SENDROUTE_CREDENTIALS_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
-#include "lib/base/result.h"
-#include "lib/config/config.h"
+#include "lib/aws/aws.h"
 
 struct credentials {
 	char *access_key_id;
 	char *secret_access_key;
 	char *session_token;	/* or NULL */
+	int64_t expires;	/* seconds since 1970; 0: never, as far as known */
 	char source[128];	/* where they came from, for -v and --check */
 };
 
 /*
- * credentials_find(r, env, c, res): walk the chain that route r asks for.
- * `env` looks up environment variables (NULL: none counts, as with set-id
- * privilege; then no user file counts either). Returns 0; or -1 with res filled
- * (OUT_TEMP, CAUSE_OPERATOR): what each source answered.
+ * credentials_find(a, fresh, c, res): walk the chain that a->route asks for and
+ * assume its role-arn. aws_locate(a) came before. Temporary credentials that had to
+ * be asked for are kept in the queue's folder as credentials.ROUTE, and found there
+ * unless `fresh`. Returns 0; or -1 with res filled (OUT_TEMP, CAUSE_OPERATOR): what
+ * each source answered.
  */
-typedef const char *(*env_lookup)(const char *name);
-int credentials_find(const struct route *r, env_lookup env,
-    struct credentials *c, struct result *res);
+int credentials_find(struct aws *a, bool fresh, struct credentials *c,
+    struct result *res);
 
 /*
- * credentials_region(r, env, res): `region` of the route, AWS_REGION,
- * AWS_DEFAULT_REGION, the profile's region. A heap string; or NULL with
- * res->exit 78.
+ * credentials_renew_at(c, now): when to look for new ones: 5 minutes before c ends,
+ * but a minute from now at the earliest. INT64_MAX: never.
  */
-char *credentials_region(const struct route *r, env_lookup env,
-    struct result *res);
+int64_t credentials_renew_at(const struct credentials *c, int64_t now);
 
 /* credentials_free(c): wiped and freed; an empty c is fine. */
 void credentials_free(struct credentials *c);

@@ -46,6 +46,13 @@ add_encoded(struct buf *out, unsigned char c)
 	buf_addc(out, digits[c & 15]);
 }
 
+void
+sigv4_add_encoded(struct buf *out, const char *s)
+{
+	for (; *s != '\0'; s++)
+		add_encoded(out, (unsigned char)*s);
+}
+
 /* --- path ------------------------------------------------------------------ */
 
 /* Take back the last "/segment" behind start, if there is one. */

@@ -44,4 +44,10 @@ int sigv4_string_to_sign(const struct sigv4_request *r,
 int sigv4_authorization(const struct sigv4_request *r,
     const struct credentials *c, struct buf *out);
 
+/*
+ * sigv4_add_encoded(out, s): s with all but RFC 3986's unreserved characters
+ * percent-encoded, as in queries and forms.
+ */
+void sigv4_add_encoded(struct buf *out, const char *s);
+
 #endif

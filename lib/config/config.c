@@ -280,6 +280,7 @@ route_free(struct route *r)
 	free(r->region);
 	free(r->endpoint);
 	free(r->profile);
+	free(r->role_arn);
 	free(r->configuration_set);
 	free(r->from_arn);
 	free(r->path);

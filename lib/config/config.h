@@ -22,7 +22,8 @@ enum route_auth {
 	AUTH_AUTO, AUTH_PLAIN, AUTH_LOGIN, AUTH_CRAM_MD5, AUTH_SCRAM_SHA_256,
 	AUTH_OAUTHBEARER, AUTH_XOAUTH2, AUTH_OFF
 };
-enum route_credentials { CRED_AUTO, CRED_ENV, CRED_FILE, CRED_STATIC };
+enum route_credentials { CRED_AUTO, CRED_ENV, CRED_FILE, CRED_STATIC,
+    CRED_CONTAINER, CRED_IMDS };
 
 /* One `senders` or `sender` line, in file order. */
 enum sender_kind { SENDER_PATTERN, SENDER_FILE, SENDER_BUILTIN };
@@ -68,7 +69,7 @@ struct route {
 	char *access_key_id;
 	char *session_token;		/* with access_key_id only */
 	struct secret secret_access_key;
-	char *configuration_set, *from_arn;
+	char *role_arn, *configuration_set, *from_arn;
 	struct tag *tags;
 	size_t ntags;
 

@@ -25,7 +25,7 @@ xoauth2 or off"
 /* In the order of the enums that the choices stand for. */
 #define TYPES "ses smtp maildir qmail lmtp"
 #define AUTHS "auto plain login cram-md5 scram-sha-256 oauthbearer xoauth2 off"
-#define CREDENTIALS "auto env file static | container imds"
+#define CREDENTIALS "auto env file static container imds"
 
 const struct keyword keywords[KEYWORDS] = {
 	{ "hostname", IN_FILE, KW_DOMAIN, B, C(hostname), 0, 0, NULL, A_DOMAIN },
@@ -96,7 +96,7 @@ const struct keyword keywords[KEYWORDS] = {
 	{ "endpoint", IN_SES, KW_URL, B, R(endpoint), 0, 0, NULL,
 	    "https://HOST[:PORT], or http:// to this machine itself" },
 	{ "credentials", IN_SES, KW_CHOICE, B, R(credentials), 0, 0,
-	    CREDENTIALS, "auto, env, file or static" },
+	    CREDENTIALS, "auto, env, file, static, container or imds" },
 	{ "profile", IN_SES, KW_TEXT, B, R(profile), 0, 256, NULL,
 	    "text of 256 bytes at most" },
 	{ "access-key-id", IN_SES, KW_WORD, B, R(access_key_id), 0, 128, "-_",
@@ -108,7 +108,8 @@ const struct keyword keywords[KEYWORDS] = {
 	    R(secret_access_key.file), 0, 0, NULL, A_PATH },
 	{ "session-token", IN_SES, KW_VISIBLE, HIDE, R(session_token), 0, 8192,
 	    "", "the token as AWS showed it" },
-	{ "role-arn", IN_SES, KW_VISIBLE, 0, 0, 0, 2048, "arn:", "arn:..." },
+	{ "role-arn", IN_SES, KW_VISIBLE, B, R(role_arn), 0, 2048, "arn:",
+	    "arn:..." },
 	{ "configuration-set", IN_SES, KW_WORD, B, R(configuration_set), 0, 64,
 	    "-_", "64 letters, digits, '-' and '_' at most" },
 	{ "tag", IN_SES, KW_TAG, MANY, 0, 0, 0, NULL, "NAME=VALUE of letters, "

@@ -195,9 +195,6 @@ class Configuration(BadInput):
                 self.bad(self.route + line + "\n", line.split()[0],
                          "not built|not yet|later",
                          line=self.route.count("\n") + 1)
-        for word in ("container", "imds"):
-            self.bad("route x\ntype ses\nregion eu-west-1\ncredentials %s\n"
-                     "senders *\n" % word, word, "not")
 
     def test_binary_rubbish_as_configuration(self):
         self.bad(bytes(range(256)) * 20)

@@ -203,7 +203,10 @@ test_values_of_ses(void **state)
 		    "'http://localhost.example/' would send without TLS; "
 		    IS_URL },
 		{ SES "credentials auth\n", "4: credentials 'auth' is none of "
-		    "its values; expected auto, env, file or static" },
+		    "its values; expected auto, env, file, static, container or "
+		    "imds" },
+		{ SES "role-arn x\n", "4: role-arn 'x' starts otherwise; "
+		    "expected arn:..." },
 		{ SES "access-key-id AK/IA\n", "4: access-key-id 'AK/IA' holds "
 		    "a character that cannot be in it; expected the 16 to 128 "
 		    "letters and digits that AWS shows" },
