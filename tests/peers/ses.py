@@ -117,6 +117,8 @@ class Ses:
     """The endpoint.  script: Answers for the first requests, None for a usual
     one; always: the Answer for every request from then on."""
 
+    service, kind = "ses", "application/json"
+
     def __init__(self, tls=True, cert="good", region="eu-west-1", key=KEY,
                  secret=SECRET, token=None, skew=0, script=(), always=None,
                  bad_recipients=(), max_rcpts=50, only=None):
@@ -135,6 +137,7 @@ class Ses:
         self.port = self.sock.getsockname()[1]
         self.url = "%s://localhost:%d" % ("https" if tls else "http",
                                           self.port)
+        self.hosts = ("localhost:%d" % self.port, "127.0.0.1:%d" % self.port)
         self.key, self.secret, self.token = key, secret, token
         self.closing = False
         threading.Thread(target=self._accept, daemon=True).start()
@@ -211,8 +214,8 @@ class Ses:
             raise Refusal(403, "MissingAuthenticationTokenException",
                           "Missing Authentication Token")
         match = re.fullmatch(
-            r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/ses/"
-            r"aws4_request, *SignedHeaders=([a-z0-9;-]+), *"
+            r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/"
+            + self.service + r"/aws4_request, *SignedHeaders=([a-z0-9;-]+), *"
             r"Signature=([0-9a-f]{64})", text)
         if not match:
             raise Refusal(400, "IncompleteSignatureException",
@@ -245,7 +248,7 @@ class Ses:
         for name, value in request.headers:
             if name.lower() in names:
                 copy.headers.add_header(name.lower(), value)
-        expected = ExactSigner(Credentials(key, secret), "ses",
+        expected = ExactSigner(Credentials(key, secret), self.service,
                                region).sign(copy, date)
         if not hmac.compare_digest(expected, signature):
             raise Refusal(403, "SignatureDoesNotMatch", "The request signature "
@@ -308,6 +311,18 @@ class Ses:
             self.sent.append(Sent(request, document, raw))
             number = len(self.sent)
         return {"MessageId": "0102%016x-peers-%06d" % (id(self), number)}
+
+    def answer(self, request):
+        """(status, body, code for the header) for one request."""
+        try:
+            return 200, json.dumps(self.serve(request)).encode(), None
+        except Refusal as e:
+            self.note(request, e)
+            return e.status, json.dumps({"message": str(e)}).encode(), e.code
+
+    def note(self, request, refusal):
+        request.error = refusal
+        self.errors.append("%s: %s" % (refusal.code, refusal.message))
 
     def serve(self, request):
         self.check_signature(request)
@@ -415,7 +430,7 @@ class Connection:
     def one(self):
         """Serve one request; True when another may follow."""
         request = self.head()
-        if request.header("Host") != "localhost:%d" % self.ses.port:
+        if request.header("Host") not in self.ses.hosts:
             self.ses.errors.append("Host: %s" % request.header("Host"))
         answer = self.ses.next_answer()
         with self.ses.lock:
@@ -436,14 +451,8 @@ class Connection:
             if request.body and not answer.early:
                 self.note_signature(request)
             return self.reply_scripted(answer)
-        try:
-            status, document, code = 200, self.ses.serve(request), None
-        except Refusal as e:
-            request.error = e
-            self.ses.errors.append("%s: %s" % (e.code, e.message))
-            status, document, code = e.status, {"message": str(e)}, e.code
-        return self.reply(status, json.dumps(document).encode(), code,
-                          answer or Answer())
+        status, body, code = self.ses.answer(request)
+        return self.reply(status, body, code, answer or Answer())
 
     def note_signature(self, request):
         """Also what is refused by script should have been signed well."""
@@ -469,10 +478,10 @@ class Connection:
         return self.reply(answer.status, json.dumps(document).encode(), code,
                           answer)
 
-    def reply(self, status, body, code, answer, kind="application/json"):
+    def reply(self, status, body, code, answer, kind=None):
         lines = ["HTTP/1.1 %d Status" % status,
                  "Date: " + formatdate(self.ses.now(), usegmt=True),
-                 "Content-Type: " + kind,
+                 "Content-Type: " + (kind or self.ses.kind),
                  "x-amzn-RequestId: 11111111-2222-3333-4444-555555555555"]
         if code:
             lines.append("x-amzn-ErrorType: " + code)
