@@ -8,8 +8,7 @@
 #include <cJSON.h>
 
 #include "bearssl-glue.h"
-#include "lib/aws/endpoint.h"
-#include "lib/aws/sigv4.h"
+#include "lib/aws/signed.h"
 #include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
@@ -401,21 +400,12 @@ exchange(struct call *c, struct http_reply *reply)
 {
 	struct ses *s = c->s;
 	const char *base = s->endpoint.url.path;
-	time_t when = (time_t)aws_now(&s->aws);
-	char date[CLOCK_AMZ_SIZE], path[sizeof s->endpoint.url.path +
-	    sizeof target];
-	struct buf authorization = { 0 };
-	struct http_field fields[6] = {
-		{ "Host", s->endpoint.host },
-		{ "Content-Type", "application/json" },
-		{ "X-Amz-Date", date }
-	};
-	size_t n = 3, len = strlen(base);
-	struct sigv4_request sign = { .method = "POST", .path = path,
-		.query = "", .fields = fields, .region = s->aws.region,
-		.service = "ses", .when = when };
+	char path[sizeof s->endpoint.url.path + sizeof target];
+	unsigned char payload[SHA256_SIZE];
+	struct signed_fields sign;
+	size_t len = strlen(base);
 	struct http_request req = { .method = "POST", .target = path,
-		.fields = fields, .body_size = c->measure.size,
+		.fields = sign.fields, .body_size = c->measure.size,
 		.body = write_body, .ctx = c,
 		.write_seconds = capped(s, WRITE_SECONDS),
 		.reply_seconds = capped(s, REPLY_SECONDS) };
@@ -424,25 +414,19 @@ exchange(struct call *c, struct http_reply *reply)
 	while (len > 0 && base[len - 1] == '/')
 		len--;
 	snprintf(path, sizeof path, "%.*s%s", (int)len, base, target);
-	clock_amz(date, when);
-	if (s->credentials.session_token)
-		fields[n++] = (struct http_field){ "X-Amz-Security-Token",
-			s->credentials.session_token };
-	sign.nfields = n;
-	sha256_final(&c->measure.hash, sign.payload);
-	if (sigv4_authorization(&sign, &s->credentials, &authorization) < 0)
+	sha256_final(&c->measure.hash, payload);
+	if (signed_post(&s->aws, &s->endpoint, SERVICE_SES, &s->credentials,
+	    path, "application/json", payload, &sign) < 0)
 		stream_fail(&s->s, CAUSE_LOCAL, "out of memory");
 	else {
-		fields[n++] = (struct http_field){ "Authorization",
-			authorization.p };
-		fields[n++] = (struct http_field){ "User-Agent",
+		sign.fields[sign.n++] = (struct http_field){ "User-Agent",
 			"sendroute/" VERSION };
-		req.nfields = n;
+		req.nfields = sign.n;
 		log_trace(s->log, "> POST https://%s%s (%" PRIu64 " bytes)",
 		    s->endpoint.host, path, req.body_size);
 		rc = http_exchange(&s->s, &req, reply);
 	}
-	buf_wipe(&authorization);
+	signed_free(&sign);
 	return rc;
 }
 

@@ -5,11 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/aws/sigv4.h"
+#include "lib/aws/signed.h"
 #include "lib/aws/sources.h"
 #include "lib/aws/verdict.h"
 #include "lib/aws/xml.h"
-#include "lib/base/clock.h"
 
 enum { STEP_SECONDS = 10, TRIES = 3 };
 
@@ -54,37 +53,23 @@ static int
 send(struct finder *f, const struct endpoint *e, const struct buf *body,
     struct http_reply *reply, struct result *res)
 {
-	time_t when = (time_t)aws_now(f->a);
 	const char *path = *e->url.path ? e->url.path : "/";
-	char date[CLOCK_AMZ_SIZE];
-	struct buf authorization = { 0 };
-	struct http_field fields[5] = {
-		{ "Host", e->host },
-		{ "Content-Type",
-		    "application/x-www-form-urlencoded; charset=utf-8" },
-		{ "X-Amz-Date", date }
-	};
-	struct sigv4_request sign = { .method = "POST", .path = path,
-		.query = "", .fields = fields, .nfields = 3,
-		.region = f->a->region, .service = "sts", .when = when };
-	struct fetch q = { .method = "POST", .target = path, .fields = fields,
-		.body = body, .seconds = STEP_SECONDS, .tries = TRIES };
+	unsigned char payload[SHA256_SIZE];
+	struct signed_fields sign;
+	struct fetch q = { .method = "POST", .target = path,
+		.fields = sign.fields, .body = body, .seconds = STEP_SECONDS,
+		.tries = TRIES };
 	int rc;
 
-	clock_amz(date, when);
-	if (f->c->session_token)
-		fields[sign.nfields++] = (struct http_field){
-			"X-Amz-Security-Token", f->c->session_token };
-	q.nfields = sign.nfields;
-	if (f->c->access_key_id) {
-		sha256(sign.payload, body->p, body->len);
-		if (sigv4_authorization(&sign, f->c, &authorization) < 0)
-			return result_fail(res, EXIT_OS, "out of memory");
-		fields[q.nfields++] = (struct http_field){ "Authorization",
-			buf_str(&authorization) };
-	}
-	rc = fetch(f->a, e, &q, reply, res);
-	buf_wipe(&authorization);
+	sha256(payload, body->p, body->len);
+	rc = signed_post(f->a, e, SERVICE_STS, f->c, path,
+	    "application/x-www-form-urlencoded; charset=utf-8", payload, &sign);
+	q.nfields = sign.n;
+	if (rc < 0)
+		result_fail(res, EXIT_OS, "out of memory");
+	else
+		rc = fetch(f->a, e, &q, reply, res);
+	signed_free(&sign);
 	return rc;
 }
 
@@ -124,7 +109,7 @@ attempt(struct finder *f, const struct endpoint *e, const struct buf *body,
     const struct role *r, bool last)
 {
 	struct ini_item items[NREPLY] = { 0 };
-	struct http_reply reply;
+	struct http_reply reply = { 0 };
 	struct result res;
 	enum found ret;
 	const char *name = answer_names;

@@ -1,0 +1,43 @@
+#include "lib/aws/signed.h"
+
+#include <string.h>
+
+static void
+add(struct signed_fields *f, const char *name, const char *value)
+{
+	f->fields[f->n].name = name;
+	f->fields[f->n++].value = value;
+}
+
+int
+signed_post(const struct aws *a, const struct endpoint *e, enum service s,
+    const struct credentials *c, const char *path, const char *type,
+    const unsigned char payload[SHA256_SIZE], struct signed_fields *out)
+{
+	struct sigv4_request r = { .method = "POST", .path = path, .query = "",
+		.fields = out->fields, .region = a->region,
+		.service = s == SERVICE_SES ? "ses" : "sts",
+		.when = (time_t)aws_now(a) };
+
+	memset(out, 0, sizeof *out);
+	clock_amz(out->date, r.when);
+	add(out, "Host", e->host);
+	add(out, "Content-Type", type);
+	add(out, "X-Amz-Date", out->date);
+	if (c->session_token)
+		add(out, "X-Amz-Security-Token", c->session_token);
+	if (c->access_key_id == NULL)
+		return 0;
+	memcpy(r.payload, payload, SHA256_SIZE);
+	r.nfields = out->n;
+	if (sigv4_authorization(&r, c, &out->authorization) < 0)
+		return -1;
+	add(out, "Authorization", out->authorization.p);
+	return 0;
+}
+
+void
+signed_free(struct signed_fields *f)
+{
+	buf_wipe(&f->authorization);
+}
