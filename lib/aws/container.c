@@ -42,12 +42,12 @@ locate(struct finder *f, struct buf *url, struct endpoint *e,
 	query = strchr(buf_str(url), '?');
 	if (query != NULL)
 		*query = '\0';
-	if (endpoint_parse(e, buf_str(url)) < 0)
-		return failed(f, "container: %.200s is no URL", buf_str(url));
+	if (endpoint_parse(e, buf_str(url)) < 0 ||
+	    (!e->url.tls && !is_trusted(e->url.host)))
+		return failed(f, "container: %.200s is no https:// URL",
+		    buf_str(url));
 	if (query != NULL)
 		*query = '?';
-	if (!e->url.tls && !is_trusted(e->url.host))
-		return failed(f, "container: %s needs https", e->url.host);
 	return FOUND;
 }
 

@@ -30,16 +30,12 @@ locate(struct finder *f, struct endpoint *e)
 	size_t n;
 
 	if (aws_is_true(aws_variable(a->env, "AWS_EC2_METADATA_DISABLED")))
-		return absent(f, "EC2: AWS_EC2_METADATA_DISABLED is set");
-	if (mode != NULL && !str_iequal(mode, "IPv4") &&
-	    !str_iequal(mode, "IPv6"))
-		return failed(f, "EC2 metadata endpoint mode %.40s; expected "
-		    "IPv4 or IPv6", mode);
+		return absent(f, "EC2: disabled");
 	if (url == NULL)
-		url = mode != NULL && mode[3] == '6' ? "http://[fd00:ec2::254]" :
-		    "http://169.254.169.254";
+		url = mode != NULL && str_iequal(mode, "IPv6") ?
+		    "http://[fd00:ec2::254]" : "http://169.254.169.254";
 	if (endpoint_parse(e, url) < 0)
-		return failed(f, "EC2 metadata endpoint %.200s is no URL", url);
+		return failed(f, "EC2: %.200s is no URL", url);
 	n = strlen(e->url.path);
 	if (n > 0 && e->url.path[n - 1] == '/')
 		e->url.path[n - 1] = '\0';
@@ -67,7 +63,7 @@ ask(struct imds *m, const char *what, const char *role,
 	if (fetch_short(m->f->a, &m->e, put, target, field, STEP_SECONDS,
 	    put ? 1 : TRIES, reply, &res) < 0)
 		return absent(m->f, "EC2: %s%s", res.text, reply->sent_whole ?
-		    " (is the metadata hop limit too small?)" : "");
+		    " (hop limit?)" : "");
 	if (reply->status == 200 && reply->body.len > 0)
 		return FOUND;
 	return absent(m->f, "EC2: %s answered %d%s", m->e.host, reply->status,

@@ -43,8 +43,7 @@ ask_profile(struct finder *f, const char *name)
 	profile_read_named(source, name, f->a->env);
 	buf_reset(&f->answers);
 	f->p = source;
-	ret = profile_is_there(source) ? from_source_profile(f) :
-	    absent(f, "there is no such profile");
+	ret = from_source_profile(f);
 	f->p = p;
 	if (ret == ABSENT)
 		ret = failed(f, "profile %s has source_profile %s: %s",
@@ -57,23 +56,15 @@ ask_profile(struct finder *f, const char *name)
 static enum found
 ask_source(struct finder *f, const char *name)
 {
-	static const struct {
-		const char *name;
-		enum found (*ask)(struct finder *f);
-	} sources[] = {
-		{ "Environment", from_keys_in_environment },
-		{ "Ec2InstanceMetadata", from_imds },
-		{ "EcsContainer", from_container }
-	};
-	enum found ret;
-	size_t i;
+	enum found ret = ABSENT;
 
-	for (i = 0; strcmp(sources[i].name, name) != 0; i++)
-		if (i + 1 == sizeof sources / sizeof sources[0])
-			return failed(f, "profile %s has credential_source "
-			    "%.80s, which is unknown", f->p->name, name);
 	buf_reset(&f->answers);
-	ret = sources[i].ask(f);
+	if (strcmp(name, "Environment") == 0)
+		ret = from_keys_in_environment(f);
+	else if (strcmp(name, "Ec2InstanceMetadata") == 0)
+		ret = from_imds(f);
+	else if (strcmp(name, "EcsContainer") == 0)
+		ret = from_container(f);
 	return ret != ABSENT ? ret : failed(f, "profile %s has "
 	    "credential_source %s: %s", f->p->name, name,
 	    buf_str(&f->answers));
@@ -102,12 +93,10 @@ from_role(struct finder *f)
 	    (p->asker != NULL && has_keys(p)))
 		return ABSENT;
 	if ((source == NULL) == (from == NULL))
-		return failed(f, "profile %s has role_arn and %s of "
-		    "source_profile and credential_source; expected one",
-		    p->name, source ? "both" : "none");
+		return failed(f, "profile %s has role_arn and not one of "
+		    "source_profile and credential_source", p->name);
 	if (profile_value(p, ITEM_MFA))
-		return failed(f, "profile %s has mfa_serial, and nobody to type "
-		    "a code", p->name);
+		return failed(f, "profile %s has mfa_serial", p->name);
 	ret = source ? ask_profile(f, source) : ask_source(f, from);
 	return ret == FOUND ? sts_assume(f, &r) : ret;
 }
@@ -143,7 +132,6 @@ from_web_identity(struct finder *f)
 		    ABSENT :
 		    absent(f, "web identity: no AWS_WEB_IDENTITY_TOKEN_FILE");
 	if (r.arn == NULL)
-		return failed(f, "web identity without AWS_ROLE_ARN or "
-		    "role_arn");
+		return failed(f, "web identity: no role_arn");
 	return sts_assume(f, &r);
 }

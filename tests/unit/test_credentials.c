@@ -23,7 +23,7 @@
 /* What web identity answers in between, and container and EC2 at the end. */
 #define WEB "web identity: no AWS_WEB_IDENTITY_TOKEN_FILE; "
 #define LATER "; container: no AWS_CONTAINER_CREDENTIALS_*; EC2: " \
-    "AWS_EC2_METADATA_DISABLED is set"
+    "disabled"
 
 enum { VARIABLES_MAX = 32, PATH_SIZE = 256, NOBODY = 65534 };
 
@@ -735,8 +735,8 @@ a_role_is_not_replaced_by_the_keys_beside_it(void **state)
 	(void)state;
 	put_default_keys();
 	put(".aws/config", "[default]\nrole_arn = arn:aws:iam::1:role/x\n");
-	fails(&r, "AWS credentials: profile default has role_arn and none of "
-	    "source_profile and credential_source; expected one");
+	fails(&r, "AWS credentials: profile default has role_arn and not one "
+	    "of source_profile and credential_source");
 	put(".aws/config", "[default]\nrole_arn = arn:aws:iam::1:role/x\n"
 	    "web_identity_token_file = /nowhere/t\n");
 	fails(&r, "AWS credentials: web identity token /nowhere/t cannot be "
