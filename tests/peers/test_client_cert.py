@@ -1,12 +1,17 @@
 """Certificates of our own, which a relay asks for: keys of every form, AUTH
 EXTERNAL, and what is refused before anything is connected."""
 import os
+import shutil
 import ssl
 import subprocess
+import unittest
 
 import harness
+import unpack
 from certs import certificates
 from harness import Case, MESSAGE, crlf, run
+from mailserver import DOMAIN
+from postfix import Postfix
 from relay import Relay
 
 ARGS = ("-i", "-f", "alice@example.com", "bob@example.net")
@@ -280,6 +285,60 @@ class External(ClientCert):
         self.assertEqual(done.exit, 75, str(done))
         self.assertRegex(done.err, r"AUTH EXTERNAL refused \(check "
                          r"`client-cert`\): 535 5.7.8 who are you\?")
+
+
+class CertificatePostfix(Postfix):
+    """Whoever has a certificate of our authority may send, and nobody else."""
+
+    def lay_out(self):
+        super().lay_out()
+        shutil.copy(certificates.authority("ca"), self.path("conf/ca.pem"))
+        with open(self.path("conf/main.cf"), "a") as file:
+            file.write("smtpd_tls_CAfile = %s\nsmtpd_tls_ask_ccert = yes\n"
+                       "smtpd_tls_received_header = yes\n"
+                       % self.path("conf/ca.pem"))
+            for name in ("client", "relay"):
+                file.write("smtpd_%s_restrictions = "
+                           "permit_tls_all_clientcerts, reject\n" % name)
+
+
+class WithPostfix(ClientCert):
+    @classmethod
+    def setUpClass(cls):
+        try:
+            cls.server = CertificatePostfix()
+        except unpack.Unavailable as reason:
+            if os.environ.get("CI"):
+                raise
+            raise unittest.SkipTest(str(reason))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def post(self, extra=""):
+        return run(("-i", "-f", "alice@example.com", "bob@" + DOMAIN), MESSAGE,
+                   conf=self.conf(
+                       "route r\n\ttype smtp\n\thost localhost\n\tport %d\n"
+                       "\tca-file %s\n\tsenders *\n%s" % (
+                           self.server.starttls, certificates.ca, extra)))
+
+    def test_ec_and_a_chain(self):
+        for kind in ("good", "chained"):
+            cert, key = certificates.server(kind)
+            with self.subTest(kind=kind):
+                self.quiet(self.post("\tclient-cert %s\n\tclient-key %s\n" % (
+                    cert, key)))
+                _, content = self.server.take("bob")
+                self.same_bytes(content, crlf(MESSAGE))
+
+    def test_none_and_one_of_a_stranger(self):
+        cert, key = certificates.server("rsa")
+        for extra in ("", "\tclient-cert %s\n\tclient-key %s\n" % (cert, key)):
+            done = self.post(extra)
+            self.assertNotEqual(done.exit, 0)
+            self.assertRegex(done.err, "554 5.7.1|Client host rejected")
+        self.assertEqual(self.server.arrived(), set())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ NEVER = {"libc6", "libc-bin", "libc-l10n", "locales", "base-files",
 TREES = {
     "postfix": ["postfix"],
     "exim": ["exim4-daemon-heavy", "exim4-base", "libnss-wrapper"],
+    "dovecot": ["dovecot-core", "dovecot-submissiond", "dovecot-lmtpd"],
     "msmtp": ["msmtp"],
     "dma": ["dma"],
     "nullmailer": ["nullmailer"],
