@@ -197,6 +197,22 @@ link_open(const struct delivery *d, const struct route *r, struct link *l)
 	    (r->type == ROUTE_SES && l->ses == NULL) ? -1 : 0;
 }
 
+/* Only a relay can promise what REQUIRETLS asks for. */
+static bool
+breaks_promise(const struct route *r, const struct parcel *p)
+{
+	struct result res;
+	size_t i;
+
+	if (!p->m->env.requiretls)
+		return false;
+	message_needs_tls(&res, r->name);
+	for (i = 0; i < p->n; i++)
+		p->rcpts[i]->res = res;
+	message_settled(p->m, p->rcpts, p->n);
+	return true;
+}
+
 static void
 transport(const struct delivery *d, const struct route *r, struct link *l,
     const struct parcel *p, size_t n)
@@ -210,7 +226,8 @@ transport(const struct delivery *d, const struct route *r, struct link *l,
 		return;
 	case ROUTE_SES:
 		for (i = 0; i < n; i++)
-			ses_deliver(l->ses, p[i].m, p[i].rcpts, p[i].n);
+			if (!breaks_promise(r, &p[i]))
+				ses_deliver(l->ses, p[i].m, p[i].rcpts, p[i].n);
 		return;
 	case ROUTE_MAILDIR:
 		for (i = 0; i < n; i++)
@@ -218,8 +235,9 @@ transport(const struct delivery *d, const struct route *r, struct link *l,
 		return;
 	case ROUTE_QMAIL:
 		for (i = 0; i < n; i++)
-			handover_deliver(r, d->argv, p[i].m, p[i].rcpts,
-			    p[i].n, d->log);
+			if (!breaks_promise(r, &p[i]))
+				handover_deliver(r, d->argv, p[i].m, p[i].rcpts,
+				    p[i].n, d->log);
 		return;
 	}
 }

@@ -205,7 +205,7 @@ extended_hello(struct session *s, char *arg)
 		snprintf(size, sizeof size, " %" PRIu64, s->config->max_size);
 	reply(s, "250-%s", s->config->hostname);
 	reply(s, "250-SIZE%s", size);
-	fputs("250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+	fputs("250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-REQUIRETLS\r\n"
 	    "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 HELP\r\n",
 	    s->d->out);
 }
@@ -284,6 +284,7 @@ mail(struct session *s, char *arg)
 		return;
 	}
 	env->utf8 = params.utf8;
+	env->requiretls = params.requiretls;
 	env->dsn_ret = copy(params.ret);
 	env->dsn_envid = copy(params.envid);
 	reply(s, "250 2.1.0 ok");

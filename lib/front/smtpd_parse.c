@@ -147,10 +147,10 @@ smtpd_is_notify(const char *s)
 	}
 }
 
-enum { P_SIZE, P_BODY, P_UTF8, P_RET, P_ENVID, P_NOTIFY, P_ORCPT, P_COUNT };
+enum { P_SIZE, P_BODY, P_UTF8, P_TLS, P_RET, P_ENVID, P_NOTIFY, P_ORCPT, P_COUNT };
 
-static const char names[P_COUNT][9] = {
-	"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "NOTIFY", "ORCPT"
+static const char names[P_COUNT][11] = {
+	"SIZE", "BODY", "SMTPUTF8", "REQUIRETLS", "RET", "ENVID", "NOTIFY", "ORCPT"
 };
 
 /* value is "" when there is none. */
@@ -166,6 +166,9 @@ set_param(struct smtpd_params *p, int which, const char *value)
 		return is_among(value, n, "7BIT 8BITMIME");
 	case P_UTF8:
 		p->utf8 = true;
+		return n == 0;
+	case P_TLS:
+		p->requiretls = true;
 		return n == 0;
 	case P_RET:
 		p->ret = value;

@@ -37,7 +37,7 @@ char *smtpd_path(char *text, char **path);
 /* Parameters of MAIL and RCPT as they came; NULL: not given. */
 struct smtpd_params {
 	uint64_t size;
-	bool utf8;
+	bool utf8, requiretls;
 	const char *ret, *envid;		/* MAIL */
 	const char *notify, *orcpt;		/* RCPT */
 };

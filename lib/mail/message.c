@@ -46,6 +46,14 @@ message_id_valid(const char *id)
 }
 
 void
+message_needs_tls(struct result *res, const char *who)
+{
+	result_set(res, OUT_PERM, CAUSE_ROUTE, "%s: the message asks for "
+	    "REQUIRETLS, and that is not offered there", who);
+	result_set_enhanced(res, "5.7.30");
+}
+
+void
 message_settled(const struct message *m, struct rcpt *const *rcpts, size_t n)
 {
 	if (m->settled)

@@ -37,6 +37,7 @@ struct envelope {
 	size_t nrcpts;
 	char *dsn_ret, *dsn_envid;
 	bool utf8;		/* SMTPUTF8 was asked for (RFC 6531) */
+	bool requiretls;	/* REQUIRETLS was (RFC 8689) */
 };
 
 struct message {
@@ -80,6 +81,12 @@ bool message_id_valid(const char *id);
  * are dropped and list is emptied. 0, or -1 (no memory).
  */
 int message_take_rcpts(struct message *m, struct addr_list *list);
+
+/*
+ * message_needs_tls(res): what becomes of a message with REQUIRETLS whose next
+ * host, `who`, does not offer it.
+ */
+void message_needs_tls(struct result *res, const char *who);
 
 /*
  * message_settled(m, rcpts, n): tell m->settled, when there is one. rcpts NULL, n

@@ -115,6 +115,8 @@ note_extension(void *ctx, const char *text)
 		o->dsn = true;
 	else if (str_iequal(text, "SMTPUTF8"))
 		o->utf8 = true;
+	else if (str_iequal(text, "REQUIRETLS"))
+		o->requiretls = true;
 	else if (str_iequal(text, "SIZE"))
 		o->size = true;
 	else if (str_istarts(text, "SIZE ")) {
@@ -140,6 +142,9 @@ say_hello(struct session *c)
 	if (session_send(c, line) < 0 || timed_reply(c, &r, note_extension,
 	    &c->offer) < 0)
 		return session_failed(c, lmtp ? "LHLO" : "EHLO");
+	/* It means nothing where there is no TLS. */
+	if (c->route->tls == TLS_OFF)
+		c->offer.requiretls = false;
 	if (r.code / 100 == 2)
 		return 0;
 	memset(&c->offer, 0, sizeof c->offer);

@@ -28,7 +28,8 @@ enum {
 
 /* What the last EHLO offered. */
 struct offer {
-	bool starttls, pipelining, chunking, eightbit, size, auth, dsn, utf8;
+	bool starttls, pipelining, chunking, eightbit, size, auth, dsn, utf8,
+	    requiretls;
 	uint64_t size_limit;		/* 0: none given */
 	unsigned mechs;			/* see auth.h */
 	char mech_names[120];

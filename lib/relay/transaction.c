@@ -116,6 +116,10 @@ transaction_prepare(struct transaction *t, struct session *c, char *block)
 
 	t->wire = mime_message(t->m, &peer, &t->adapted, &t->res);
 	t->judged = t->wire == NULL || too_large(c, t->wire, &t->res);
+	if (t->m->env.requiretls && !c->offer.requiretls) {
+		message_needs_tls(&t->res, c->s.peer);
+		t->judged = true;
+	}
 	if (t->judged)
 		return false;
 	t->n = sift(t, c);
@@ -171,6 +175,8 @@ send_mail(const struct transaction *t, struct session *c)
 		buf_adds(&b, " BODY=8BITMIME");
 	if (c->offer.utf8 && wants_utf8(t))
 		buf_adds(&b, " SMTPUTF8");
+	if (m->env.requiretls)
+		buf_adds(&b, " REQUIRETLS");
 	if (c->offer.dsn && m->env.dsn_ret)
 		buf_addf(&b, " RET=%s", m->env.dsn_ret);
 	if (c->offer.dsn && m->env.dsn_envid)

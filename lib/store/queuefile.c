@@ -27,9 +27,9 @@ enum {
 };
 
 /* Each flag has its place; '-' stands where it is not set. */
-static const char flag_letters[] = "8h.lupw";
+static const char flag_letters[] = "8h.lupwt";
 enum { FLAG_8BIT, FLAG_8BIT_HEADER, FLAG_DOT, FLAG_LONG, FLAG_UTF8,
-	FLAG_PRISTINE, FLAG_WARNED };
+	FLAG_PRISTINE, FLAG_WARNED, FLAG_TLS };
 
 /* The order of enum rcpt_state. */
 static const char states[] = "-+!x";
@@ -42,7 +42,7 @@ flags_text(const struct queuefile *f, const struct message *m,
 {
 	const bool set[] = { m->spool.has_8bit, m->spool.has_8bit_header,
 		m->spool.has_dot_line, m->spool.has_long, m->env.utf8,
-		m->pristine, f->warned };
+		m->pristine, f->warned, m->env.requiretls };
 	size_t i;
 
 	memset(out, '-', FLAGS);
@@ -385,6 +385,7 @@ take_flags(struct message *m, const char *flags)
 	m->spool.has_long = flags[FLAG_LONG] != '-';
 	m->env.utf8 = flags[FLAG_UTF8] != '-';
 	m->pristine = flags[FLAG_PRISTINE] != '-';
+	m->env.requiretls = flags[FLAG_TLS] != '-';
 }
 
 int

@@ -31,7 +31,7 @@ TAKEN, WAITING, REFUSED, SETTLED = "+-!x"     # states of a recipient
 FIRST_RETRY, LONGEST_RETRY = 300, 4 * 3600
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 365 * 86400
 ID = re.compile(r"[0-9a-v]{20}")
-FLAGS = "8h.lupw"       # the letters, in the order of their places
+FLAGS = "8h.lupwt"      # the letters, in the order of their places
 DIGITS = "0123456789abcdefghijklmnopqrstuv"
 WIDTH = {"born": 20, "next": 20, "tries": 10, "size": 20, "flags": 12,
          "uid": 10}

@@ -22,8 +22,8 @@ HELLO = b"EHLO client.example\r\n"
 FROM = b"MAIL FROM:<alice@example.com>\r\n"
 TO = b"RCPT TO:<bob@example.net>\r\n"
 BEFORE = HELLO + FROM + TO + b"DATA\r\n"
-OFFERS = ["SIZE", "PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES",
-          "DSN", "HELP"]
+OFFERS = ["SIZE", "PIPELINING", "8BITMIME", "SMTPUTF8", "REQUIRETLS",
+          "ENHANCEDSTATUSCODES", "DSN", "HELP"]
 
 
 def stuffed(data):
@@ -256,6 +256,21 @@ class Dialogue(Bs):
         message = self.relay.only()
         self.assertEqual(message.rcpts, ["<j\u00f6rg@example.net>"])
         self.assertIn(" SMTPUTF8", message.mail)
+
+    def test_requiretls(self):
+        """To a relay that offers it within TLS, and to no other."""
+        data = HELLO + FROM[:-2] + b" REQUIRETLS\r\n" + TO + b"DATA\r\n" + \
+            WHOLE + b".\r\nQUIT\r\n"
+        self.relay.extensions += ("REQUIRETLS",)
+        self.assertIn(554, self.whole(data))
+        self.assertIn("5.7.30", self.done.out)
+        secure = self.start(Relay())
+        self.assertIn(554, self.whole(data, conf=self.conf(secure.route())))
+        self.assertEqual(secure.settle().messages, [])
+        secure.extensions += ("REQUIRETLS",)
+        self.assertNotIn(554, self.whole(data,
+                                         conf=self.conf(secure.route())))
+        self.assertIn(" REQUIRETLS", secure.only().mail)
 
     def test_override_from(self):
         conf = self.conf(self.relay.route(), top="override-from o@example.org\n",

@@ -30,7 +30,7 @@ static const char full[] =
 	"next 00000000001764000300\n"
 	"tries 0000000002\n"
 	"size 00000000000000000021\n"
-	"flags 8h.lupw-----\n"
+	"flags 8h.lupwt----\n"
 	"uid 0000001000\n"
 	"from alice@example.com\n"
 	"ret FULL\n"
@@ -113,7 +113,7 @@ full_message(struct message *m)
 	*m = (struct message){ .spool = { .fd = -1, .size = sizeof BODY - 1,
 		.has_8bit = true, .has_8bit_header = true,
 		.has_dot_line = true, .has_long = true }, .pristine = true };
-	m->env.utf8 = true;
+	m->env.utf8 = m->env.requiretls = true;
 	m->env.from = copy("alice@example.com");
 	m->env.dsn_ret = copy("FULL");
 	m->env.dsn_envid = copy("QQ314159");
@@ -235,7 +235,7 @@ test_marks_are_where_the_states_are(void **state)
 static void
 test_each_flag_has_its_place(void **state)
 {
-	static const char letters[] = "8h.lupw";
+	static const char letters[] = "8h.lupwt";
 	char want[13];
 	struct message m;
 	struct queuefile f = { 0 };
@@ -243,7 +243,7 @@ test_each_flag_has_its_place(void **state)
 	int i;
 
 	(void)state;
-	for (i = 0; i < 7; i++) {
+	for (i = 0; i < 8; i++) {
 		plain_message(&m, "");
 		m.spool.has_8bit = i == 0;
 		m.spool.has_8bit_header = i == 1;
@@ -252,6 +252,7 @@ test_each_flag_has_its_place(void **state)
 		m.env.utf8 = i == 4;
 		m.pristine = i == 5;
 		f.warned = i == 6;
+		m.env.requiretls = i == 7;
 		buf_reset(&b);
 		queuefile_head(&f, &m, &b);
 		memcpy(want, "------------", 13);
@@ -322,7 +323,7 @@ test_put_size_changes_size_and_flags(void **state)
 	p.f.tries = 9;
 	p.f.uid = 77;
 	assert_int_equal(queuefile_put_size(p.fd, &p.f, &p.m), 0);
-	changed(&p, 92, "00000001234567890123\nflags -h-lupw-----\n");
+	changed(&p, 92, "00000001234567890123\nflags -h-lupwt----\n");
 	nothing_else_changed(&p);
 	place_close(&p);
 }
@@ -340,7 +341,7 @@ test_put_schedule_changes_times_tries_and_flags(void **state)
 	assert_int_equal(queuefile_put_schedule(p.fd, &p.f, &p.m), 0);
 	changed(&p, 23, "00000000000000000005\n"
 	    "next 09223372036854775807\ntries 4294967295\n");
-	changed(&p, 119, "8h.lup------\n");
+	changed(&p, 119, "8h.lup-t----\n");
 	nothing_else_changed(&p);
 	place_close(&p);
 }
@@ -491,6 +492,7 @@ same_message(const struct message *a, const struct message *b)
 	same_text(a->env.dsn_ret, b->env.dsn_ret);
 	same_text(a->env.dsn_envid, b->env.dsn_envid);
 	assert_int_equal(a->env.utf8, b->env.utf8);
+	assert_int_equal(a->env.requiretls, b->env.requiretls);
 	assert_int_equal(a->pristine, b->pristine);
 	assert_int_equal(a->spool.start, b->spool.start);
 	assert_int_equal(a->spool.size, b->spool.size);

@@ -692,6 +692,24 @@ utf8_only_where_it_is_offered(void **state)
 	free_delivery(d);
 }
 
+/* Offered, but not within TLS: a promise that could not be kept. */
+static void
+requiretls_is_refused_without_tls(void **state)
+{
+	static const struct script_step steps[] = {
+		GREETING, SAYS("250-relay\r\n250 REQUIRETLS\r\n"), BYE
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	d->m.env.requiretls = true;
+	run_whole(d, steps);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_PERM);
+	assert_string_equal(d->rcpts[0].res.enhanced, "5.7.30");
+	assert_true(result_may_fail_over(&d->rcpts[0].res));
+	free_delivery(d);
+}
+
 static void
 dsn_parameters_are_passed_on(void **state)
 {
@@ -933,6 +951,7 @@ main(void)
 		cmocka_unit_test(data_refused_for_the_operators_sake),
 		cmocka_unit_test(a_recipient_denied_is_refused),
 		cmocka_unit_test(utf8_only_where_it_is_offered),
+		cmocka_unit_test(requiretls_is_refused_without_tls),
 		cmocka_unit_test(dsn_parameters_are_passed_on),
 		cmocka_unit_test(three_hundred_recipients),
 		cmocka_unit_test(cut_sweep_step_by_step),

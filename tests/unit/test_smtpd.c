@@ -471,7 +471,8 @@ static const struct { const char *in, *out; } commands[] = {
 	{ "EHLO\r\n", "501 5.5.4 EHLO takes an argument\r\n" },
 	{ "EHLO \r\n", "501 5.5.4 EHLO takes an argument\r\n" },
 	{ "EHLO [127.0.0.1]\r\n", "250-h.example\r\n250-SIZE\r\n250-PIPELINING\r\n"
-	    "250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n"
+	    "250-8BITMIME\r\n250-SMTPUTF8\r\n250-REQUIRETLS\r\n"
+	    "250-ENHANCEDSTATUSCODES\r\n"
 	    "250-DSN\r\n250 HELP\r\n" },
 	{ "NOOP\r\nnoop x y\r\nRSET\r\n",
 	    "250 2.0.0 ok\r\n250 2.0.0 ok\r\n250 2.0.0 ok\r\n" },
