@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cJSON.h>
 
@@ -40,6 +41,7 @@ struct ses {
 	bool connected, used;		/* used: it has carried a call before */
 	bool located;			/* endpoint and region are set */
 	int64_t renew_at;		/* for the credentials: see prepare */
+	bool asked;			/* ses_call() was used */
 	bool down;			/* down_why: see ses_down */
 	struct result down_why;
 	struct endpoint endpoint;
@@ -322,7 +324,7 @@ trim_code(char *out, size_t size, const char *code)
 
 /* The body is text for a person, or an HTML page of a front end. */
 static enum remedy
-judge_error(const struct http_reply *r, struct result *res)
+judge_error(const struct http_reply *r, bool message, struct result *res)
 {
 	const char *code = http_reply_field(r, "x-amzn-ErrorType");
 	const char *id = http_reply_field(r, "x-amzn-RequestId");
@@ -340,7 +342,7 @@ judge_error(const struct http_reply *r, struct result *res)
 	n = strlen(text);
 	if (id)
 		snprintf(text + n, sizeof text - n, " (request %s)", id);
-	return verdict(r->status, name, text, r->sent_whole, res);
+	return verdict(r->status, name, text, message && r->sent_whole, res);
 }
 
 static void
@@ -372,7 +374,10 @@ note_down(struct ses *s, const struct result *why)
 
 struct call {
 	struct ses *s;
-	const struct message *m;
+	const char *method, *target;
+	const struct message *m;	/* or NULL: text is the body, if any */
+	const char *text;
+	struct http_reply *keep;	/* and this where the reply goes */
 	char *prefix;			/* request text up to the data */
 	const char *suffix;		/* and behind it */
 	struct measure measure;
@@ -384,8 +389,11 @@ static int
 write_body(void *ctx, struct stream *stream)
 {
 	struct call *c = ctx;
-	int rc = ses_body(c->prefix, &c->m->spool, c->suffix, to_stream, stream);
+	int rc;
 
+	if (c->m == NULL)
+		return stream_puts(stream, c->text);
+	rc = ses_body(c->prefix, &c->m->spool, c->suffix, to_stream, stream);
 	if (rc == -2) {
 		c->unreadable = true;
 		return stream_fail(stream, CAUSE_LOCAL,
@@ -400,33 +408,37 @@ exchange(struct call *c, struct http_reply *reply)
 {
 	struct ses *s = c->s;
 	const char *base = s->endpoint.url.path;
-	char path[sizeof s->endpoint.url.path + sizeof target];
+	struct buf path = { 0 };
 	unsigned char payload[SHA256_SIZE];
 	struct signed_fields sign;
 	size_t len = strlen(base);
-	struct http_request req = { .method = "POST", .target = path,
+	struct http_request req = { .method = c->method,
 		.fields = sign.fields, .body_size = c->measure.size,
-		.body = write_body, .ctx = c,
+		.body = c->measure.size > 0 ? write_body : NULL, .ctx = c,
 		.write_seconds = capped(s, WRITE_SECONDS),
 		.reply_seconds = capped(s, REPLY_SECONDS) };
 	int rc = -1;
 
 	while (len > 0 && base[len - 1] == '/')
 		len--;
-	snprintf(path, sizeof path, "%.*s%s", (int)len, base, target);
+	buf_add(&path, base, len);
+	buf_adds(&path, c->target);
+	req.target = buf_str(&path);
 	sha256_final(&c->measure.hash, payload);
-	if (signed_post(&s->aws, &s->endpoint, SERVICE_SES, &s->credentials,
-	    path, "application/json", payload, &sign) < 0)
+	if (signed_request(&s->aws, &s->endpoint, SERVICE_SES, &s->credentials,
+	    c->method, req.target, req.body ? "application/json" : NULL, payload,
+	    &sign) < 0 || path.failed)
 		stream_fail(&s->s, CAUSE_LOCAL, "out of memory");
 	else {
 		sign.fields[sign.n++] = (struct http_field){ "User-Agent",
 			"sendroute/" VERSION };
 		req.nfields = sign.n;
-		log_trace(s->log, "> POST https://%s%s (%" PRIu64 " bytes)",
-		    s->endpoint.host, path, req.body_size);
+		log_trace(s->log, "> %s https://%s%s (%" PRIu64 " bytes)",
+		    c->method, s->endpoint.host, req.target, req.body_size);
 		rc = http_exchange(&s->s, &req, reply);
 	}
 	signed_free(&sign);
+	buf_free(&path);
 	return rc;
 }
 
@@ -437,12 +449,13 @@ broken_off(struct call *c, const struct http_reply *reply, bool reused,
 {
 	const struct result *err = &c->s->s.err;
 
-	if (reply->sent_whole && !c->unreadable) {
+	if (c->m && reply->sent_whole && !c->unreadable) {
 		result_ambiguous(res, "%s, after the whole message was sent: it "
 		    "may have been taken. Possible duplicate!", err->text);
 		return false;
 	}
-	result_set(res, OUT_TEMP, err->cause, "%s (sending to SES)", err->text);
+	result_set(res, OUT_TEMP, err->cause, "%s (%s SES)", err->text,
+	    c->m ? "sending to" : "asking");
 	/* A kept connection may have died since its last call. */
 	if (c->unreadable || !reused || c->reconnected || reply->began)
 		return false;
@@ -488,10 +501,13 @@ attempt(struct call *c, struct result *res, enum remedy *remedy)
 		again = broken_off(c, &reply, reused, res);
 	else if (reply.status / 100 == 2) {
 		log_trace(s->log, "< %d", reply.status);
-		judge_success(s, &reply, res);
+		if (c->m)
+			judge_success(s, &reply, res);
+		else
+			*c->keep = reply;
 		again = false;
 	} else {
-		*remedy = judge_error(&reply, res);
+		*remedy = judge_error(&reply, c->m != NULL, res);
 		log_trace(s->log, "< %s", res->text);
 		again = mended(c, *remedy, &reply, res);
 		if (!again && *remedy != REMEDY_NONE &&
@@ -500,7 +516,8 @@ attempt(struct call *c, struct result *res, enum remedy *remedy)
 	}
 	if (s->s.failed || !reply.keep_alive)
 		disconnect(s);
-	http_reply_free(&reply);
+	if (c->keep == NULL || c->keep->status == 0)
+		http_reply_free(&reply);
 	return again;
 }
 
@@ -510,7 +527,8 @@ send_email(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
     size_t n, struct result *res)
 {
 	static const char mark[] = "\"Data\":\"" DATA_MARK "\"";
-	struct call c = { .s = s, .m = m };
+	struct call c = { .s = s, .method = "POST", .target = target,
+		.m = m };
 	enum remedy remedy = REMEDY_NONE;
 	char *data;
 
@@ -535,6 +553,38 @@ send_email(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
 done:
 	cJSON_free(c.prefix);
 	return remedy;
+}
+
+const struct credentials *
+ses_credentials(struct ses *s, const char **host, struct result *res)
+{
+	if (prepare(s, res) < 0)
+		return NULL;
+	*host = s->endpoint.host;
+	return &s->credentials;
+}
+
+int
+ses_call(struct ses *s, const char *method, const char *what,
+    const char *text, struct http_reply *reply, struct result *res)
+{
+	static const struct timespec second = { .tv_sec = 1 };
+	struct call c = { .s = s, .method = method, .target = what,
+		.text = text, .keep = reply };
+	enum remedy remedy;
+
+	memset(reply, 0, sizeof *reply);
+	if (prepare(s, res) < 0)
+		return -1;
+	if (s->asked)
+		nanosleep(&second, NULL);
+	s->asked = true;
+	sha256_init(&c.measure.hash);
+	if (text)
+		to_measure(&c.measure, text, strlen(text));
+	while (attempt(&c, res, &remedy))
+		continue;
+	return reply->status != 0 ? 0 : -1;
 }
 
 /* A batch; on a BadRequest each half by itself, down to single recipients. */

@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/config/config.h"
 #include "lib/mail/message.h"
+#include "lib/net/http.h"
 #include "lib/net/stream.h"
 
 enum {
@@ -53,6 +54,21 @@ int ses_body(const char *prefix, const struct spool *spool, const char *suffix,
  * credentials, sending paused, the day's quota used up. NULL: it did not.
  */
 const struct result *ses_down(const struct ses *s);
+
+/*
+ * ses_credentials(s, host, res): those that requests will be signed with, and the
+ * endpoint's Host; both belong to s. NULL: res is filled.
+ */
+const struct credentials *ses_credentials(struct ses *s, const char **host,
+    struct result *res);
+
+/*
+ * ses_call(s, method, target, body, reply, res): ask SES for something else; body:
+ * JSON, or NULL. One call a second. 0 with a 2xx reply that the caller frees; or -1
+ * with res, res->code being the status if there is one.
+ */
+int ses_call(struct ses *s, const char *method, const char *target,
+    const char *body, struct http_reply *reply, struct result *res);
 
 /* ses_library(): name and version of the JSON library, for --version. */
 const char *ses_library(void);

@@ -16,13 +16,15 @@ struct signed_fields {
 };
 
 /*
- * signed_post(a, e, s, c, path, type, payload, out): Host, Content-Type, X-Amz-Date,
- * X-Amz-Security-Token and, over these, Authorization for a POST of what hashes to
- * payload; without keys in c, not the last. out must stay where it is. 0; or -1:
- * no memory. The caller ends with signed_free(out).
+ * signed_request(a, e, s, c, method, target, type, payload, out): Host,
+ * Content-Type (unless type is NULL), X-Amz-Date, X-Amz-Security-Token and, over
+ * these, Authorization for a request with a body that hashes to payload; without
+ * keys in c, not the last. target: path and query. out must stay where it is. 0;
+ * or -1: no memory. The caller ends with signed_free(out).
  */
-int signed_post(const struct aws *a, const struct endpoint *e, enum service s,
-    const struct credentials *c, const char *path, const char *type,
+int signed_request(const struct aws *a, const struct endpoint *e,
+    enum service s, const struct credentials *c, const char *method,
+    const char *target, const char *type,
     const unsigned char payload[SHA256_SIZE], struct signed_fields *out);
 void signed_free(struct signed_fields *f);
 

@@ -62,7 +62,7 @@ send(struct finder *f, const struct endpoint *e, const struct buf *body,
 	int rc;
 
 	sha256(payload, body->p, body->len);
-	rc = signed_post(f->a, e, SERVICE_STS, f->c, path,
+	rc = signed_request(f->a, e, SERVICE_STS, f->c, "POST", path,
 	    "application/x-www-form-urlencoded; charset=utf-8", payload, &sign);
 	q.nfields = sign.n;
 	if (rc < 0)
