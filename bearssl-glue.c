@@ -141,15 +141,6 @@ tls_library(void)
 
 /* --- the certificate chain --- */
 
-/* What an error text tells about the server's own certificate. */
-struct leaf {
-	bool seen;
-	unsigned names;			/* how many dNSName entries */
-	char name_list[200];
-	char issuer[100];
-	int64_t not_before, not_after;
-};
-
 /*
  * Our X.509 engine: it collects each certificate, finds the trust anchors that
  * it may lead to, then gives it to BearSSL's minimal engine, which judges. With
@@ -166,7 +157,7 @@ struct verifier {
 	unsigned trouble;		/* BR_ERR_* of our own, 0: none */
 	bool self_issued;		/* a certificate that names itself */
 	char last_issuer[100];		/* of the last certificate seen */
-	struct leaf leaf;
+	struct tls_leaf leaf;
 	br_x509_trust_anchor anchors[ANCHORS_MAX];	/* with pins: the leaf */
 	char *copies[ANCHORS_MAX];	/* what they point into */
 	size_t nanchors;
@@ -234,14 +225,20 @@ add_anchor(void *ctx, const unsigned char *der, size_t len)
 }
 
 static void
-note_leaf(struct leaf *leaf, const struct x509_view *view)
+note_leaf(struct verifier *v, const struct x509_view *view)
 {
+	struct tls_leaf *leaf = &v->leaf, *out = v->params->leaf;
+
 	leaf->seen = true;
 	leaf->names = x509_names(view, leaf->name_list,
 	    sizeof leaf->name_list);
 	leaf->not_before = view->not_before;
 	leaf->not_after = view->not_after;
 	x509_common_name(view->issuer, leaf->issuer, sizeof leaf->issuer);
+	if (out) {
+		*out = *leaf;
+		sha256(out->pin, view->spki.p, view->spki.n);
+	}
 }
 
 static void
@@ -329,7 +326,7 @@ verifier_end_cert(const br_x509_class **ctx)
 		v->trouble = BR_ERR_X509_UNEXPECTED;
 	else {
 		if (v->certs == 0)
-			note_leaf(&v->leaf, &view);
+			note_leaf(v, &view);
 		if (v->params->npins > 0)
 			check_pins(v, &view);
 		else if (v->leaf.names == 0)
@@ -508,7 +505,7 @@ untrusted_text(const struct verifier *v, char *out, size_t size)
 }
 
 static void
-date_text(const struct leaf *leaf, char *out, size_t size)
+date_text(const struct tls_leaf *leaf, char *out, size_t size)
 {
 	char day[CLOCK_TEXT_SIZE];
 	time_t now = clock_wall();

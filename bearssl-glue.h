@@ -44,6 +44,16 @@ int random_bytes(void *p, size_t n);
 /* What a later connection can resume (RFC 5246 section 7.3); zero: nothing. */
 struct tls_session { uint64_t opaque[11]; };
 
+/* The server's own certificate; `seen` is false when none came. */
+struct tls_leaf {
+	bool seen;
+	unsigned names;			/* how many dNSName entries */
+	char name_list[200];
+	char issuer[100];
+	int64_t not_before, not_after;
+	unsigned char pin[SHA256_SIZE];	/* filled in tls_params.leaf alone */
+};
+
 struct tls_params {
 	const char *host;		/* name that the certificate must hold */
 	const char *ca_file;		/* PEM bundle; NULL: the system's */
@@ -53,6 +63,7 @@ struct tls_params {
 					 * them; chain, name and dates are then
 					 * not looked at (as RFC 7671's 3 1 1) */
 	const struct identity *identity;	/* to show when asked; or NULL */
+	struct tls_leaf *leaf;		/* filled as soon as it comes, or NULL */
 	struct tls_session *resume;	/* of an earlier connection to this host,
 					 * verified then; replaced; or NULL */
 };

@@ -111,10 +111,18 @@ holds_secret(const struct config *c)
 	const struct route *r;
 
 	for (r = c->routes; r < c->routes + c->nroutes; r++)
-		if (r->password.value || r->password.command ||
-		    r->secret_access_key.value || r->session_token)
+		if ((r->password.value && !r->password.file) ||
+		    r->password.command ||
+		    (r->secret_access_key.value && !r->secret_access_key.file) ||
+		    r->session_token)
 			return true;
 	return false;
+}
+
+bool
+config_is_exposed(const struct config *c)
+{
+	return (c->mode & S_IROTH) && holds_secret(c);
 }
 
 static int
@@ -232,7 +240,7 @@ config_open_secrets(struct config *c, struct log *log)
 	struct buf what = { 0 };
 	struct route *r;
 
-	if ((c->mode & S_IROTH) && holds_secret(c))
+	if (config_is_exposed(c))
 		log_write(log, "%s holds a secret and can be read by everyone "
 		    "on this machine; chmod o-r is advised", c->file);
 	for (r = c->routes; r < c->routes + c->nroutes; r++) {

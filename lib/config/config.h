@@ -117,6 +117,9 @@ int config_parse(struct config *c, const char *name, const char *text,
  */
 void config_open_secrets(struct config *c, struct log *log);
 
+/* config_is_exposed(c): does it hold a secret that everyone can read? */
+bool config_is_exposed(const struct config *c);
+
 /* config_free(c): all memory, secrets wiped first; an empty c is fine. */
 void config_free(struct config *c);
 

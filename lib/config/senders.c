@@ -20,6 +20,9 @@ struct scan {
 	const char *where;
 	unsigned line;
 	struct result *res;
+	void (*each)(void *ctx, const struct pattern *p, const char *text,
+	    size_t n);
+	void *ctx;
 };
 
 bool
@@ -78,6 +81,8 @@ try_pattern(struct scan *s, const struct pattern *p, const char *text, size_t n)
 {
 	size_t i;
 
+	if (s->each)
+		s->each(s->ctx, p, text, n);
 	for (i = 0; i < s->nq && s->left > 0; i++)
 		if (!s->q[i].matched && pattern_covers(p, &s->needles[i]))
 			mark(s, &s->q[i], text, n);
@@ -288,6 +293,20 @@ senders_match(const struct route *r, struct sender_query *q, size_t nq,
 	for (i = 0; rc == 0 && s.left > 0 && i < r->nsources; i++)
 		rc = scan_source(&s, &r->sources[i]);
 	free(s.needles);
+	return rc;
+}
+
+int
+senders_each(const struct route *r, void (*each)(void *ctx,
+    const struct pattern *p, const char *text, size_t n), void *ctx,
+    struct result *res)
+{
+	struct scan s = { .left = 1, .res = res, .each = each, .ctx = ctx };
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < r->nsources; i++)
+		rc = scan_source(&s, &r->sources[i]);
 	return rc;
 }
 

@@ -18,6 +18,7 @@
 
 #include "lib/base/result.h"
 #include "lib/config/config.h"
+#include "lib/config/pattern.h"
 
 enum { SENDERS_LINE_MAX = 1000 };	/* bytes, without its end */
 
@@ -54,6 +55,14 @@ int senders_match(const struct route *r, struct sender_query *q, size_t nq,
  */
 int senders_match_text(const char *text, const char *where,
     struct sender_query *q, size_t nq, bool any, struct result *res);
+
+/*
+ * senders_each(r, each, ctx, res): every pattern of route r, in order; n bytes, not
+ * terminated. As senders_match().
+ */
+int senders_each(const struct route *r, void (*each)(void *ctx,
+    const struct pattern *p, const char *text, size_t n), void *ctx,
+    struct result *res);
 
 /* The list compiled in with `make SENDERS=FILE`: its text, "" when none. */
 extern const char senders_builtin[];

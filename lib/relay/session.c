@@ -161,14 +161,24 @@ say_hello(struct session *c)
 	    session_refused(c, CAUSE_ROUTE, "HELO refused", &r);
 }
 
+static void
+reached(struct session *c, enum step step)
+{
+	if (c->reached)
+		c->reached(c, step);
+}
+
 static int
 start_tls(struct session *c)
 {
 	struct tls_params p = config_tls(c->config, c->route, c->route->host);
 
 	p.resume = &c->tls;
-	if (tls_start(&c->s, &p, c->log) == 0)
+	p.leaf = c->leaf;
+	if (tls_start(&c->s, &p, c->log) == 0) {
+		reached(c, STEP_TLS);
 		return 0;
+	}
 	c->res = c->s.err;
 	return -1;
 }
@@ -217,6 +227,7 @@ introduce(struct session *c, const char *password)
 		return -1;
 	if (c->route->tls == TLS_STARTTLS && upgrade(c) < 0)
 		return -1;
+	reached(c, STEP_HELLO);
 	if (password == NULL && !(c->route->client_cert && !c->route->user &&
 	    c->route->auth != AUTH_OFF && (c->offer.mechs & SASL_EXTERNAL)))
 		return 0;
@@ -234,6 +245,7 @@ connect_relay(struct session *c, const char *password)
 	    c->route->source_address, seconds, c->log, &c->res) < 0)
 		return -1;
 	c->connected = true;
+	reached(c, STEP_CONNECTED);
 	c->closing = c->used = c->unfinished = c->chunks_proven = false;
 	c->resets = 0;
 	c->credit = RESETS_MAX;

@@ -35,6 +35,9 @@ struct offer {
 	char mech_names[120];
 };
 
+/* What session_open() has done, for --check: STEP_HELLO is the last EHLO. */
+enum step { STEP_CONNECTED, STEP_TLS, STEP_HELLO };
+
 struct session {
 	const struct route *route;
 	const struct config *config;
@@ -54,6 +57,9 @@ struct session {
 	uint64_t written;		/* bytes, those in s.out included */
 	struct offer offer;
 	struct result res;		/* why it is not ready */
+	struct tls_leaf *leaf;		/* see tls_params; or NULL */
+	void (*reached)(struct session *c, enum step step);	/* or NULL */
+	void *reached_ctx;
 };
 
 /*
