@@ -19,6 +19,7 @@
 #include "lib/config/config.h"
 #include "lib/config/senders.h"
 #include "lib/front/deliver.h"
+#include "lib/front/handover.h"
 #include "lib/front/listing.h"
 #include "lib/front/options.h"
 #include "lib/front/qmail.h"
@@ -615,7 +616,7 @@ version_mode(void)
 	for (s = senders_builtin; *s; s++)
 		lines += *s == '\n';
 	buf_addf(&out, "sendroute %s (%s, %s)\n"
-	    "built in: routes smtp, ses, maildir; sender list of %zu lines\n",
+	    "built in: routes smtp, lmtp, ses, maildir, qmail; sender list of %zu lines\n",
 	    VERSION, tls_library(), ses_library(), lines);
 	fputs(buf_str(&out), stdout);
 	buf_free(&out);
@@ -728,7 +729,8 @@ qmail_main(struct program *p, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	char path[] = "PATH=/usr/bin:/bin", *safe[] = { path, NULL };
+	char path[] = "PATH=/usr/bin:/bin", mark[] = HANDOVER_MARK "=1";
+	char *safe[] = { path, getenv(HANDOVER_MARK) ? mark : NULL, NULL };
 	struct program program = {
 		.message.spool.fd = -1,
 		.aliases.fd = -1,

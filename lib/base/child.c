@@ -12,20 +12,29 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/result.h"
 
 enum { BLOCK = 4096 };
 
+void
+child_stay_with(pid_t parent)
+{
+	/* musl's prctl() is large. */
+	syscall(SYS_prctl, (long)PR_SET_PDEATHSIG, (long)SIGKILL);
+	if (getppid() != parent)
+		_exit(EXIT_TEMP);
+}
+
 /* In the child. */
 static int
-settle_in(int out)
+settle_in(pid_t parent, int out)
 {
 	static const unsigned char defaults[] = { SIGPIPE, SIGXFSZ, SIGCHLD,
 	    SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGALRM };
 	sigset_t none;
 	size_t i;
 
-	/* musl's prctl() is large. */
-	syscall(SYS_prctl, (long)PR_SET_PDEATHSIG, (long)SIGKILL);
+	child_stay_with(parent);
 	setpgid(0, 0);
 	for (i = 0; i < sizeof defaults; i++)
 		signal(defaults[i], SIG_DFL);
@@ -43,6 +52,7 @@ int
 child_fork(struct child *c)
 {
 	struct sigaction normal = { .sa_handler = SIG_DFL };
+	pid_t parent = getpid();
 	int end[2];
 
 	if (pipe2(end, O_CLOEXEC) < 0)
@@ -53,7 +63,7 @@ child_fork(struct child *c)
 	c->fd = end[0];
 	c->pid = fork();
 	if (c->pid == 0)
-		return settle_in(end[1]);
+		return settle_in(parent, end[1]);
 	close(end[1]);
 	if (c->pid < 0) {
 		close(end[0]);

@@ -25,6 +25,12 @@ enum { CHILD_LATE = -2 };	/* no status of wait(2) */
 int child_fork(struct child *c);
 
 /*
+ * child_stay_with(parent): die when that process does, or now if it has. Again
+ * after ids have changed: the kernel then forgets it.
+ */
+void child_stay_with(pid_t parent);
+
+/*
  * child_collect(c, end, take, ctx): hand what it prints to take() until it has
  * ended, even when something that it started keeps the pipe open. When clock_ms()
  * reaches `end` it is killed with its group. Returns the status that wait(2)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,12 +22,22 @@ static const char *
 run(const struct route *r, char **argv, const struct message *m,
     struct log *log)
 {
-	if (is_ourselves(r->path))
-		return "it is this program itself";
+	struct buf line = { 0 };
+
+	/* Through a script in between: each lap would leave a process waiting. */
+	if (is_ourselves(r->path) || getenv(HANDOVER_MARK))
+		return "it leads back to this program";
 	if (lseek(STDIN_FILENO, m->spool.start, SEEK_SET) < 0)
 		return strerror(errno);
-	log_write(log, "id=%s route=%s relay=%s reason=\"handed over\"", m->id,
-	    r->name, r->path);
+	log_pair(&line, "id", m->id);
+	log_pair(&line, "from", *m->env.from ? m->env.from : "<>");
+	log_pair(&line, "route", r->name);
+	log_pair(&line, "relay", r->path);
+	log_pair(&line, "reason", "handed over");
+	log_write(log, "%s", buf_str(&line));
+	buf_free(&line);
+	if (setenv(HANDOVER_MARK, "1", 1) < 0)
+		return strerror(errno);
 	argv[0] = r->path;
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);

@@ -8,6 +8,9 @@
 #include "lib/config/config.h"
 #include "lib/mail/message.h"
 
+/* In the environment of what runs by a handover. */
+#define HANDOVER_MARK "SENDROUTE_HANDED_OVER"
+
 /*
  * handover_deliver(r, argv, m, rcpts, n, log): r's program takes the place of
  * this process, with argv and the message on standard input, which must be the

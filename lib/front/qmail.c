@@ -235,9 +235,11 @@ work(const struct qmail *q, size_t n, char **argv, struct result *res)
 	struct message *m = q->message;
 	const struct config *c = q->delivery->config;
 	struct itimerval end = { .it_value.tv_sec = MOST_SECONDS };
+	pid_t parent = getppid();
 
 	if (q->open(q->ctx, res) < 0)
 		return -1;
+	child_stay_with(parent);
 	if (c->timeout > 0 && c->timeout < MOST_SECONDS / 10)
 		end.it_value.tv_sec = 10 * c->timeout;
 	setitimer(ITIMER_REAL, &end, NULL);

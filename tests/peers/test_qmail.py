@@ -1070,7 +1070,19 @@ class PassTo(Remote):
         os.symlink(SENDROUTE, link)
         for program in (SENDROUTE, link):
             self.is_(self.call(self.conf(self.route(program))), "Z",
-                     "this program itself")
+                     "leads back to this program")
+
+    def test_it_leads_back_to_us_through_a_script(self):
+        """And no process is left for each lap."""
+        laps = self.path("laps")
+        link = self.path("qmail-remote")
+        os.symlink(SENDROUTE, link)
+        conf = self.conf(self.route(self.path("other")))
+        self.other("echo lap >>%s; SENDROUTE_CONF=%s exec %s \"$@\"" % (
+            laps, conf, link))
+        self.is_(self.call(conf), "Z", "leads back to this program")
+        with open(laps) as file:
+            self.assertEqual(file.read().count("lap"), 1)
 
     def test_as_a_fallback(self):
         program = self.says(b"r\0Kok\n\0")
