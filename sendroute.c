@@ -18,6 +18,7 @@
 #include "lib/base/login.h"
 #include "lib/config/config.h"
 #include "lib/config/senders.h"
+#include "lib/front/check_routes.h"
 #include "lib/front/deliver.h"
 #include "lib/front/handover.h"
 #include "lib/front/listing.h"
@@ -26,6 +27,7 @@
 #include "lib/front/runner.h"
 #include "lib/front/smtpd.h"
 #include "lib/front/submit.h"
+#include "lib/front/verified.h"
 #include "lib/mail/aliases.h"
 #include "lib/mail/intake.h"
 #include "ses.h"
@@ -578,6 +580,45 @@ queue_mode(struct program *p)
 	}
 }
 
+/* --- what can be asked without sending --- */
+
+static int
+check_routes_mode(struct program *p)
+{
+	struct check k = { .config = &p->config, .env = environment_of(p),
+		.log = &p->log };
+	struct result res = { 0 };
+	int rc;
+
+	if (load_config(p, &res) < 0)
+		return complain(p, &res);
+	if (p->config.nroutes == 0)
+		check_note(p->config.file, "routes", false, "there are none");
+	else if (config_is_exposed(&p->config))
+		check_note(p->config.file, "secrets", false, "can be read by "
+		    "everyone on this machine; chmod o-r is advised");
+	if (p->config.queue) {
+		rc = queue_open(&p->queue, p->config.queue, p->uid, p->gid, &res);
+		check_say(&k, "queue", p->config.queue, rc < 0 ? &res : NULL);
+	}
+	if (p->config.aliases) {
+		rc = aliases_open(&p->aliases, &res);
+		check_say(&k, "aliases", p->config.aliases, rc < 0 ? &res : NULL);
+	}
+	check_all_routes(&k);
+	return k.status;
+}
+
+static int
+list_verified_mode(struct program *p)
+{
+	struct result res = { 0 };
+
+	return load_config(p, &res) < 0 || verified_write(&p->config,
+	    environment_of(p), &p->log, p->options.value, &res) < 0 ?
+	    complain(p, &res) : EXIT_OK;
+}
+
 /* --- the other modes --- */
 
 /* -bs. A client may look at nothing but the dialogue, so that says it too. */
@@ -664,9 +705,9 @@ run_mode(struct program *p)
 	case MODE_REQUEUE:
 		return change_mode(p);
 	case MODE_CHECK:
-		return not_built(p, "--check is", EXIT_USAGE);
+		return check_routes_mode(p);
 	case MODE_LIST_VERIFIED:
-		return not_built(p, "--list-verified is", EXIT_USAGE);
+		return list_verified_mode(p);
 	case MODE_DKIM_KEYGEN:
 	case MODE_VERIFY_DKIM:
 		return not_built(p, "DKIM is", EXIT_USAGE);

@@ -56,6 +56,7 @@ const char options_help[] =
 "  --dry-run     read the message, print route, reason and envelope\n"
 "  -q, -qf       run the queue: what is due, everything; -q15m: again and again\n"
 "  -bp           list the queue, as mailq does (--json: as JSON)\n"
+"  --check       try every route, send nothing\n"
 "  --version     what is built in\n"
 "More: sendroute(8)\n";
 

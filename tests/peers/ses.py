@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 from email.utils import formatdate
+from urllib.parse import parse_qsl
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -33,6 +34,12 @@ MEMBERS = {"Content", "Destination", "FeedbackForwardingEmailAddress",
            "FeedbackForwardingEmailAddressIdentityArn", "FromEmailAddress",
            "FromEmailAddressIdentityArn", "ReplyToAddresses", "EmailTags",
            "ConfigurationSetName", "EndpointId", "ListManagementOptions"}
+
+
+def identity(name, sending=True, status="SUCCESS"):
+    return {"IdentityType": "EMAIL_ADDRESS" if "@" in name else "DOMAIN",
+            "IdentityName": name, "SendingEnabled": sending,
+            "VerificationStatus": status}
 
 
 class Refusal(Exception):
@@ -121,7 +128,17 @@ class Ses:
 
     def __init__(self, tls=True, cert="good", region="eu-west-1", key=KEY,
                  secret=SECRET, token=None, skew=0, script=(), always=None,
-                 bad_recipients=(), max_rcpts=50, only=None):
+                 bad_recipients=(), max_rcpts=50, only=None, account=None,
+                 identities=None, page=None, post_only=None):
+        self.account = {"SendingEnabled": True, "ProductionAccessEnabled": True,
+                        "EnforcementStatus": "HEALTHY",
+                        "SendQuota": {"Max24HourSend": 50000.0,
+                                      "MaxSendRate": 14.0,
+                                      "SentLast24Hours": 1.0}}
+        self.account.update(account or {})
+        self.identities = [identity("example.com")] if identities is None \
+            else identities
+        self.page, self.post_only = page, post_only
         self.tls, self.region = tls, region
         self.keys = {key: (secret, token)}
         self.skew, self.always = skew, always
@@ -330,15 +347,30 @@ class Ses:
         if (request.method, path) == ("POST", SEND):
             return self.send_email(request)
         if (request.method, path) == ("GET", "/v2/email/account"):
-            return {"SendingEnabled": True, "ProductionAccessEnabled": True,
-                    "EnforcementStatus": "HEALTHY",
-                    "SendQuota": {"Max24HourSend": 50000.0, "MaxSendRate": 14.0,
-                                  "SentLast24Hours": 1.0}}
+            return self.account
         if (request.method, path) == ("GET", "/v2/email/identities"):
-            return {"EmailIdentities": [
-                {"IdentityType": "DOMAIN", "IdentityName": "example.com",
-                 "SendingEnabled": True, "VerificationStatus": "SUCCESS"}]}
+            if self.post_only:
+                raise Refusal(self.post_only, "NotFoundException", path)
+            query = dict(parse_qsl(request.target.partition("?")[2],
+                                   strict_parsing=True))
+            return self.some_identities(int(query["PageSize"]),
+                                        query.get("NextToken"))
+        if (request.method, path) == ("POST", "/v2/email/list-identities"):
+            query = json.loads(request.body.decode())
+            return self.some_identities(query["PageSize"],
+                                        query.get("NextToken"))
         raise Refusal(404, "NotFoundException", request.target)
+
+
+    def some_identities(self, size, token):
+        if not 1 <= size <= 1000:
+            raise Refusal(400, "BadRequestException", "PageSize")
+        at = int(re.fullmatch(r'p\+/=&"(\d+)', token).group(1)) if token else 0
+        size = min(size, self.page or size)
+        found = {"EmailIdentities": self.identities[at:at + size]}
+        if at + size < len(self.identities):
+            found["NextToken"] = 'p+/=&"%d' % (at + size)
+        return found
 
 
 class Connection:

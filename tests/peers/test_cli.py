@@ -109,7 +109,7 @@ class Options(Cli):
     def test_modes_of_later_issues_are_known(self):
         for args in (["-bs"], ["-bp"], ["-bp", "--json"], ["-bi"], ["-I"],
                      ["-bv", "bob@example.net"], ["-q"], ["-qf"], ["-q15m"],
-                     ["-qIabc"], ["-qRbob"], ["-qSalice"], ["--check"],
+                     ["-qIabc"], ["-qRbob"], ["-qSalice"],
                      ["--list-verified"],
                      ["--list-verified", "--write", self.path("out")],
                      ["--delete", "abc"], ["--requeue", "abc"],
