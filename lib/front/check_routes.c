@@ -1,5 +1,6 @@
 #include "lib/front/check_routes.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include "lib/base/clock.h"
 #include "lib/config/senders.h"
 #include "lib/front/verified.h"
+#include "lib/net/dial.h"
+#include "lib/net/resolve.h"
 #include "lib/relay/session.h"
 #include "ses.h"
 
@@ -269,6 +272,30 @@ check_ses(struct checked *c)
 
 /* --- SMTP and LMTP --- */
 
+/* All that the name has; whether one can be reached is the next step. */
+static void
+show_addresses(struct checked *c)
+{
+	struct ip_address found[RESOLVE_MAX];
+	struct buf text = { 0 };
+	char one[INET6_ADDRSTRLEN];
+	bool v4;
+	int i, n;
+
+	if (strncmp(c->r->host, "unix:", 5) == 0 || dial_is_address(c->r->host))
+		return;
+	n = resolve(&resolve_system, c->r->host, found, NULL);
+	for (i = 0; i < n; i++) {
+		v4 = resolve_is_v4(&found[i]);
+		if (inet_ntop(v4 ? AF_INET : AF_INET6,
+		    found[i].ip + (v4 ? 12 : 0), one, sizeof one))
+			buf_addf(&text, "%s%s", i > 0 ? " " : "", one);
+	}
+	if (n > 0)
+		NOTE(c, "addresses", true, "%s", buf_str(&text));
+	buf_free(&text);
+}
+
 static void
 show_leaf(struct checked *c, bool verified)
 {
@@ -293,7 +320,8 @@ show_offer(struct checked *c, const struct offer *o)
 	const struct { bool offered; const char *name; } all[] = {
 		{ o->starttls, " STARTTLS" }, { o->pipelining, " PIPELINING" },
 		{ o->chunking, " CHUNKING" }, { o->eightbit, " 8BITMIME" },
-		{ o->utf8, " SMTPUTF8" }, { o->dsn, " DSN" }
+		{ o->utf8, " SMTPUTF8" }, { o->dsn, " DSN" },
+		{ o->requiretls, " REQUIRETLS" }
 	};
 	struct buf text = { 0 };
 	size_t i;
@@ -342,6 +370,7 @@ check_smtp(struct checked *c)
 		.log = c->k->log, .s.fd = -1, .leaf = &c->leaf,
 		.reached = reached, .reached_ctx = c };
 
+	show_addresses(c);
 	if (session_open(&s) < 0) {
 		if (c->next == STEP_TLS)
 			show_leaf(c, false);

@@ -48,6 +48,7 @@ class Smtp(CheckCase):
         out = self.check(0, relay.route(extra="user u\npassword-file "
                                         + self.secret("p")))
         self.assertRegex(out, r"(?m)^route relay: connect: ok localhost\[")
+        self.assertRegex(out, r"(?m)^route relay: addresses: ok .*127\.0\.0\.1")
         self.assertRegex(out, r"(?m)^route relay: tls: ok TLS 1.2 ECDHE-ECDSA-")
         self.assertRegex(out, r"(?m)^route relay: certificate: ok for "
                          r"localhost, by \"Test Root EC\", ends in (29|30) "
@@ -62,6 +63,16 @@ class Smtp(CheckCase):
         self.assertEqual(session.user, "u")
         self.assertFalse([c for c in session.commands
                           if c.upper().startswith("MAIL")])
+
+    def test_lmtp_over_a_unix_socket(self):
+        path = self.path("s")
+        relay = self.serve(Relay(tls="off", unix=path, name="lmtp.test"))
+        out = self.check(75, "route l\ntype lmtp\nhost unix:%s\ntls off\n"
+                         "senders *\n" % path)
+        self.assertIn("route l: connect: ok unix:" + path, out)
+        self.assertRegex(out, "route l: session: failed .*LHLO")
+        self.assertEqual([c[:4] for c in relay.sessions[0].commands
+                          if c[:4] != "QUIT"], ["LHLO"])
 
     def test_auth_refused(self):
         relay = self.serve(Relay(users={"u": "p"}))
