@@ -260,7 +260,7 @@ add_patterns(struct buf *out, const char *name)
 	if (out->failed)
 		return;
 	out->p[out->len - 1] = '\0';
-	if (strpbrk(name, "*# \t\"") ||
+	if (strpbrk(name, "*# \t\r\n\"") ||
 	    !senders_pattern_valid(out->p + start)) {
 		out->p[out->len = start] = '\0';
 		return;

@@ -13,7 +13,7 @@ MANY = [identity("example.com"), identity("Bob@Other.Test"),
         identity("waiting.test", False, "PENDING"),
         identity("paused.test", False), identity("failed.test", True, "FAILED"),
         identity("news+daily@third.test"), identity("Alpha.test"),
-        identity("*@odd.test")]
+        identity("*@odd.test"), identity("x@odd.test\n@evil.test")]
 # In the order of the bytes.
 LIST = ("Bob@other.test\nBob+*@other.test\n@alpha.test\n@.alpha.test\n"
         "@example.com\n@.example.com\nnews+daily@third.test\n")
@@ -172,7 +172,8 @@ class SesRoutes(CheckCase):
         out = self.check(0, ses.route(senders=path))
         self.assertEqual(re.findall("senders: warning (.*)", out), [])
         self.assertEqual(re.findall(r"senders: ok \(hint\) (\S+)", out),
-                         ["*@odd.test", "alpha.test", "news+daily@third.test"])
+                         ["*@odd.test", "alpha.test", "news+daily@third.test",
+                          "x@odd.test?@evil.test"])
         self.write("list", "\n".join(not_covered) + "\n")
         out = self.check(0, ses.route(senders=path))
         self.assertEqual(re.findall(r"senders: warning (\S+) is listed, but "
