@@ -263,6 +263,9 @@ check_ses(struct checked *c)
 			clock_text(until, (time_t)found->expires);
 		NOTE(c, "credentials", true, "%s from %s, end: %s; for %s",
 		    found->access_key_id, found->source, until, host);
+		if (c->k->asked)
+			sleep(1);
+		c->k->asked = true;
 		check_account(c, s);
 		if (!ses_down(s))
 			check_identities(c, s);

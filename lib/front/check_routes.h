@@ -17,6 +17,7 @@ struct check {
 	env_lookup env;
 	struct log *log;
 	int status;
+	bool asked;			/* an SES account already */
 };
 
 void check_say(struct check *k, const char *subject, const char *step,

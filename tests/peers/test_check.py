@@ -264,6 +264,7 @@ class ListVerified(CheckCase):
         self.expect(done, 0)
         self.assertEqual(done.out, "@a.test\n@.a.test\n@b.test\n@.b.test\n"
                          "@c.test\n@.c.test\n")
+        self.assertGreater(done.seconds, 0.9)
 
     def test_without_a_route(self):
         self.one_line(self.verified("route r\ntype maildir\npath /x\n"
