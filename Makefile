@@ -24,7 +24,7 @@ TOP_SRC = sendroute.c ses.c smtp.c bearssl-glue.c
 HOT = lib/base/base64.c lib/mail/lines.c
 
 # Who may see which header of others, and who is told what at compile time.
-USES_BEARSSL = bearssl-glue.c
+USES_BEARSSL = bearssl-glue.c lib/net/tls_chain.c lib/net/tls_shown.c
 USES_CJSON = ses.c lib/aws/credentials.c lib/front/listing.c \
 	lib/front/verified.c
 USES_VERSION = sendroute.c ses.c
@@ -291,7 +291,8 @@ bench: sendroute
 	@$(TEST_ENV) $(PYTHON) tests/bench/bench.py
 
 layers:
-	@awk -v bearssl='$(USES_BEARSSL)' -v cjson='$(USES_CJSON)' \
+	@awk -v bearssl='$(USES_BEARSSL) \
+	$(filter lib/%,$(USES_BEARSSL:.c=.h))' -v cjson='$(USES_CJSON)' \
 	-f tests/layers.awk $(wildcard *.[ch]) $(sort $(wildcard lib/*.[ch] \
 	lib/*/*.[ch] lib/*/*/*.[ch]))
 

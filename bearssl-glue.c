@@ -13,13 +13,12 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
-#include "lib/net/anchors.h"
 #include "lib/net/dial.h"
+#include "lib/net/tls_chain.h"
+#include "lib/net/tls_shown.h"
 
 enum {
 	HANDSHAKE_SECONDS = 60,
-	CERT_MAX = 32768,	/* bytes of one certificate */
-	ANCHORS_MAX = 8,	/* roots that one chain may bring up */
 	RSA_MIN = 256,		/* bytes: RSA-2048 */
 	ALERT_PROTOCOL_VERSION = 70,
 	ALERT_HANDSHAKE_FAILURE = 40,
@@ -139,249 +138,7 @@ tls_library(void)
 	return "BearSSL 0.6";
 }
 
-/* --- the certificate chain --- */
-
-/*
- * Our X.509 engine: it collects each certificate, finds the trust anchors that
- * it may lead to, then gives it to BearSSL's minimal engine, which judges. With
- * pins only the leaf's public key counts.
- */
-struct verifier {
-	const br_x509_class *vtable;
-	const struct tls_params *params;
-	int ca_fd;
-	const char *ca_path;
-	unsigned char *cert;		/* the one being received */
-	size_t cert_len, cert_size;
-	unsigned certs;
-	unsigned trouble;		/* BR_ERR_* of our own, 0: none */
-	bool self_issued;		/* a certificate that names itself */
-	char last_issuer[100];		/* of the last certificate seen */
-	struct tls_leaf leaf;
-	br_x509_trust_anchor anchors[ANCHORS_MAX];	/* with pins: the leaf */
-	char *copies[ANCHORS_MAX];	/* what they point into */
-	size_t nanchors;
-	int roots;			/* certificates in the bundle */
-	br_x509_minimal_context minimal;
-};
-
-static struct verifier *
-verifier_of(const br_x509_class *const *ctx)
-{
-	return (struct verifier *)(uintptr_t)(const void *)ctx;
-}
-
-static unsigned char *
-bytes(struct der d)
-{
-	return (unsigned char *)(uintptr_t)d.p;
-}
-
-/*
- * Keep a copy of a certificate that is trusted, as one more anchor. false: it is
- * none that can be used, or there is trouble.
- */
-static bool
-keep_anchor(struct verifier *v, const unsigned char *der, size_t len)
-{
-	br_x509_trust_anchor *ta = &v->anchors[v->nanchors];
-	char *copy = mem_dup(der, len);
-	struct x509_view view;
-	struct x509_key key;
-
-	if (copy == NULL) {
-		v->trouble = BR_ERR_X509_LIMIT_EXCEEDED;
-		return false;
-	}
-	if (x509_view(&view, (unsigned char *)copy, len) < 0 ||
-	    !x509_key(&view, &key)) {
-		free(copy);
-		return false;
-	}
-	ta->dn.data = bytes(view.subject);
-	ta->dn.len = view.subject.n;
-	ta->flags = x509_is_ca(&view) ? BR_X509_TA_CA : 0;
-	if (key.curve != 0) {
-		ta->pkey.key_type = BR_KEYTYPE_EC;
-		ta->pkey.key.ec = (br_ec_public_key){ key.curve, bytes(key.q),
-			key.q.n };
-	} else {
-		ta->pkey.key_type = BR_KEYTYPE_RSA;
-		ta->pkey.key.rsa = (br_rsa_public_key){ bytes(key.n), key.n.n,
-			bytes(key.e), key.e.n };
-	}
-	v->copies[v->nanchors++] = copy;
-	return true;
-}
-
-/* anchors_find's callback: one more root for the minimal engine. */
-static void
-add_anchor(void *ctx, const unsigned char *der, size_t len)
-{
-	struct verifier *v = ctx;
-
-	if (v->nanchors < ANCHORS_MAX && keep_anchor(v, der, len))
-		v->minimal.trust_anchors_num = v->nanchors;
-}
-
-static void
-note_leaf(struct verifier *v, const struct x509_view *view)
-{
-	struct tls_leaf *leaf = &v->leaf, *out = v->params->leaf;
-
-	leaf->seen = true;
-	leaf->names = x509_names(view, leaf->name_list,
-	    sizeof leaf->name_list);
-	leaf->not_before = view->not_before;
-	leaf->not_after = view->not_after;
-	x509_common_name(view->issuer, leaf->issuer, sizeof leaf->issuer);
-	if (out) {
-		*out = *leaf;
-		sha256(out->pin, view->spki.p, view->spki.n);
-	}
-}
-
-static void
-check_pins(struct verifier *v, const struct x509_view *view)
-{
-	unsigned char hash[SHA256_SIZE];
-	size_t i;
-
-	sha256(hash, view->spki.p, view->spki.n);
-	v->trouble = BR_ERR_X509_NOT_TRUSTED;
-	for (i = 0; i < v->params->npins; i++)
-		if (memcmp(hash, v->params->pins[i], sizeof hash) == 0)
-			v->trouble = 0;
-	if (v->trouble == 0 && !keep_anchor(v, v->cert, v->cert_len) &&
-	    v->trouble == 0)
-		v->trouble = BR_ERR_X509_UNSUPPORTED;
-}
-
-/* The collected certificate goes to the minimal engine, anchors first. */
-static void
-check_chain(struct verifier *v, const struct x509_view *view)
-{
-	const br_x509_class **minimal = &v->minimal.vtable;
-	struct der wanted[2] = { view->issuer, view->subject };
-
-	v->roots = anchors_find(v->ca_fd, wanted, v->certs == 0 ? 2 : 1,
-	    add_anchor, v);
-	v->self_issued = view->issuer.n == view->subject.n &&
-	    memcmp(view->issuer.p, view->subject.p, view->issuer.n) == 0;
-	x509_common_name(view->issuer, v->last_issuer, sizeof v->last_issuer);
-	(*minimal)->start_cert(minimal, (uint32_t)v->cert_len);
-	(*minimal)->append(minimal, v->cert, v->cert_len);
-	(*minimal)->end_cert(minimal);
-}
-
-static void
-verifier_start_chain(const br_x509_class **ctx, const char *server_name)
-{
-	struct verifier *v = verifier_of(ctx);
-	const br_x509_class **minimal = &v->minimal.vtable;
-
-	v->certs = 0;
-	v->trouble = 0;
-	if (v->params->npins == 0)
-		(*minimal)->start_chain(minimal, server_name);
-}
-
-static void
-verifier_start_cert(const br_x509_class **ctx, uint32_t length)
-{
-	struct verifier *v = verifier_of(ctx);
-
-	v->cert_len = v->cert_size = 0;
-	free(v->cert);
-	v->cert = length <= CERT_MAX ? malloc(length > 0 ? length : 1) : NULL;
-	if (v->cert == NULL) {
-		v->trouble = BR_ERR_X509_LIMIT_EXCEEDED;
-		return;
-	}
-	v->cert_size = length;
-}
-
-static void
-verifier_append(const br_x509_class **ctx, const unsigned char *data,
-    size_t n)
-{
-	struct verifier *v = verifier_of(ctx);
-
-	if (n > v->cert_size - v->cert_len)
-		return;
-	memcpy(v->cert + v->cert_len, data, n);
-	v->cert_len += n;
-}
-
-static void
-verifier_end_cert(const br_x509_class **ctx)
-{
-	struct verifier *v = verifier_of(ctx);
-	struct x509_view view;
-
-	if (v->trouble != 0 || v->minimal.err != 0 ||
-	    (v->certs > 0 && v->params->npins > 0))
-		return;
-	if (x509_view(&view, v->cert, v->cert_len) < 0)
-		v->trouble = BR_ERR_X509_UNEXPECTED;
-	else {
-		if (v->certs == 0)
-			note_leaf(v, &view);
-		if (v->params->npins > 0)
-			check_pins(v, &view);
-		else if (v->leaf.names == 0)
-			v->trouble = BR_ERR_X509_BAD_SERVER_NAME;
-		else
-			check_chain(v, &view);
-	}
-	v->certs++;
-}
-
-static unsigned
-verifier_end_chain(const br_x509_class **ctx)
-{
-	struct verifier *v = verifier_of(ctx);
-	const br_x509_class **minimal = &v->minimal.vtable;
-
-	if (v->trouble != 0)
-		return v->trouble;
-	if (v->params->npins > 0)
-		return v->certs > 0 ? 0 : BR_ERR_X509_EMPTY_CHAIN;
-	return (*minimal)->end_chain(minimal);
-}
-
-static const br_x509_pkey *
-verifier_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
-{
-	struct verifier *v = verifier_of(ctx);
-	const br_x509_class *const *minimal = &v->minimal.vtable;
-
-	if (v->params->npins == 0)
-		return (*minimal)->get_pkey(minimal, usages);
-	if (usages)
-		*usages = BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN;
-	return &v->anchors[0].pkey;
-}
-
-static const br_x509_class verifier_class = {
-	sizeof(struct verifier),
-	verifier_start_chain,
-	verifier_start_cert,
-	verifier_append,
-	verifier_end_cert,
-	verifier_end_chain,
-	verifier_get_pkey
-};
-
 /* --- the engine --- */
-
-/* Our own certificate. */
-struct shown {
-	const br_ssl_client_certificate_class *vtable;
-	const struct identity *id;
-	br_x509_certificate chain[IDENTITY_CERTS];
-	const br_ec_impl *ec;
-};
 
 struct tls {
 	br_ssl_client_context client;
@@ -484,114 +241,13 @@ alert_text(unsigned alert, char *out, size_t size)
 	}
 }
 
-/* Why the chain does not lead to a trust anchor. */
-static void
-untrusted_text(const struct verifier *v, char *out, size_t size)
-{
-	if (v->params->npins > 0)
-		snprintf(out, size, "the certificate's public key matches no "
-		    "`tls-pin`");
-	else if (v->roots < 0)
-		snprintf(out, size, "the CA file %s cannot be read", v->ca_path);
-	else if (v->roots == 0)
-		snprintf(out, size, "the CA file %s holds no certificate",
-		    v->ca_path);
-	else if (v->self_issued)
-		snprintf(out, size, "the certificate is self-signed, or its root "
-		    "\"%s\" is not in %s", v->last_issuer, v->ca_path);
-	else
-		snprintf(out, size, "issuer \"%s\" not in %s, and the server "
-		    "sends no certificate of it", v->last_issuer, v->ca_path);
-}
-
-static void
-date_text(const struct tls_leaf *leaf, char *out, size_t size)
-{
-	char day[CLOCK_TEXT_SIZE];
-	time_t now = clock_wall();
-
-	if (leaf->not_after >= 0 && leaf->not_after < now) {
-		clock_text(day, (time_t)leaf->not_after);
-		snprintf(out, size, "the certificate expired on %s", day);
-	} else if (leaf->not_before > now) {
-		clock_text(day, (time_t)leaf->not_before);
-		snprintf(out, size, "the certificate is not valid before %s "
-		    "(is this machine's clock right?)", day);
-	} else
-		snprintf(out, size, "a certificate of the chain has expired or "
-		    "is not valid yet");
-}
-
-static void
-name_text(const struct verifier *v, char *out, size_t size)
-{
-	if (v->leaf.names == 0)
-		snprintf(out, size, "the certificate holds no host name "
-		    "(subjectAltName), so it cannot be for %s", v->params->host);
-	else
-		snprintf(out, size, "the certificate is for %s, not %s",
-		    v->leaf.name_list, v->params->host);
-}
-
-/* The reason of a certificate failure; false: err is none. */
-static bool
-certificate_text(int err, const struct verifier *v, char *out, size_t size)
-{
-	switch (err) {
-	case BR_ERR_X509_NOT_TRUSTED:
-		untrusted_text(v, out, size);
-		return true;
-	case BR_ERR_X509_EXPIRED:
-		date_text(&v->leaf, out, size);
-		return true;
-	case BR_ERR_X509_BAD_SERVER_NAME:
-		name_text(v, out, size);
-		return true;
-	case BR_ERR_X509_WEAK_PUBLIC_KEY:
-		snprintf(out, size, "a certificate of the chain has a weak key "
-		    "(RSA below 2048 bits)");
-		return true;
-	case BR_ERR_X509_UNSUPPORTED:
-		snprintf(out, size, "the certificate chain uses an algorithm that "
-		    "is refused (SHA-1, MD5) or not known (RSA-PSS, Ed25519)");
-		return true;
-	case BR_ERR_X509_BAD_SIGNATURE:
-		snprintf(out, size, "a signature in the certificate chain is "
-		    "wrong");
-		return true;
-	case BR_ERR_X509_DN_MISMATCH:
-		snprintf(out, size, "the server sends its certificate chain out "
-		    "of order");
-		return true;
-	case BR_ERR_X509_NOT_CA:
-		snprintf(out, size, "the certificate was issued by one that is no "
-		    "CA");
-		return true;
-	case BR_ERR_X509_CRITICAL_EXTENSION:
-		snprintf(out, size, "the certificate chain has a critical "
-		    "extension that is not understood");
-		return true;
-	case BR_ERR_X509_FORBIDDEN_KEY_USAGE:
-	case BR_ERR_WRONG_KEY_USAGE:
-		snprintf(out, size, "the certificate's key may not be used for "
-		    "this");
-		return true;
-	default:
-		if (err <= BR_ERR_X509_OK || err > BR_ERR_X509_NOT_TRUSTED)
-			return false;
-		snprintf(out, size, "the certificate chain is malformed (BearSSL "
-		    "error %d)", err);
-		return true;
-	}
-}
-
 /* Keep in the stream why the engine ended. Returns -1. */
 static int
 engine_failed(struct stream *s, const struct tls *t, int err)
 {
 	char why[400];
 
-	if (certificate_text(err, &t->verifier, why, sizeof why))
+	if (chain_text(&t->verifier, err, why, sizeof why))
 		return stream_fail(s, CAUSE_OPERATOR, "TLS: %s", why);
 	if (err >= BR_ERR_SEND_FATAL_ALERT)
 		snprintf(why, sizeof why, "the peer broke the protocol (we sent "
@@ -821,13 +477,7 @@ tls_ready(struct stream *s)
 static void
 tls_free(struct tls *t)
 {
-	size_t i;
-
-	for (i = 0; i < t->verifier.nanchors; i++)
-		free(t->verifier.copies[i]);
-	free(t->verifier.cert);
-	if (t->verifier.ca_fd >= 0)
-		close(t->verifier.ca_fd);
+	chain_free(&t->verifier);
 	mem_wipe(t, sizeof *t);
 	free(t);
 }
@@ -848,115 +498,6 @@ tls_close(struct stream *s)
 	tls_free(t);
 	s->ctx = NULL;
 }
-
-static int
-open_bundle(struct stream *s, struct verifier *v)
-{
-	if (v->params->npins > 0)
-		return 0;
-	if (dial_is_address(v->params->host))
-		return stream_fail(s, CAUSE_OPERATOR, "TLS: a host given as an "
-		    "address needs a `tls-pin`: certificates are checked for names");
-	v->ca_fd = anchors_open(v->params->ca_file, &v->ca_path);
-	if (v->ca_fd >= 0)
-		return 0;
-	if (v->params->ca_file)
-		return stream_fail(s, CAUSE_OPERATOR, "TLS: CA file %s: %s",
-		    v->ca_path, strerror(errno));
-	return stream_fail(s, CAUSE_OPERATOR, "TLS: no CA certificates on this "
-	    "system: install ca-certificates or set `ca-file`");
-}
-
-/* --- what the server is shown, when it asks --- */
-
-static void
-skip_list(const br_ssl_client_certificate_class **ctx)
-{
-	(void)ctx;
-}
-
-static void
-skip_name(const br_ssl_client_certificate_class **ctx, size_t n)
-{
-	(void)ctx, (void)n;
-}
-
-static void
-skip_bytes(const br_ssl_client_certificate_class **ctx,
-    const unsigned char *p, size_t n)
-{
-	(void)ctx, (void)p, (void)n;
-}
-
-static struct shown *
-shown_of(const br_ssl_client_certificate_class **ctx)
-{
-	return (struct shown *)(void *)ctx;
-}
-
-/* By SHA-256, or not at all: low bits are for RSA, high bits for ECDSA. */
-static void
-choose_certificate(const br_ssl_client_certificate_class **ctx,
-    const br_ssl_client_context *cc, uint32_t auth_types,
-    br_ssl_client_certificate *choice)
-{
-	const struct shown *s = shown_of(ctx);
-	bool rsa = s->id->key.curve == 0;
-
-	(void)cc;
-	memset(choice, 0, sizeof *choice);
-	if (!(auth_types >> (rsa ? 0 : 8) & 1U << br_sha256_ID))
-		return;
-	choice->auth_type = rsa ? BR_AUTH_RSA : BR_AUTH_ECDSA;
-	choice->hash_id = br_sha256_ID;
-	choice->chain = s->chain;
-	choice->chain_len = s->id->ncerts;
-}
-
-/* The hash in data becomes its signature. Its length, or 0. */
-static size_t
-sign_hash(const br_ssl_client_certificate_class **ctx, int hash_id, size_t n,
-    unsigned char *data, size_t size)
-{
-	const struct shown *s = shown_of(ctx);
-	const struct private_key *k = &s->id->key;
-	unsigned char hash[SHA256_SIZE];
-	br_rsa_private_key rsa = { (uint32_t)private_key_bits(k), bytes(k->p),
-		k->p.n, bytes(k->q), k->q.n, bytes(k->dp), k->dp.n,
-		bytes(k->dq), k->dq.n, bytes(k->iq), k->iq.n };
-	br_ec_private_key ec = { k->curve, bytes(k->x), k->x.n };
-
-	(void)hash_id;
-	memcpy(hash, data, sizeof hash);
-	if (n != sizeof hash || size < RSA_KEY_MAX)
-		return 0;
-	if (k->curve != 0)
-		return br_ecdsa_sign_asn1_get_default()(s->ec, &br_sha256_vtable,
-		    hash, &ec, data);
-	return br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash, n,
-	    &rsa, data) ? k->n.n : 0;
-}
-
-static void
-set_identity(struct tls *t, const struct identity *id)
-{
-	static const br_ssl_client_certificate_class class = {
-		sizeof(struct shown), skip_list, skip_name, skip_bytes,
-		skip_list, skip_list, choose_certificate, NULL, sign_hash
-	};
-	struct shown *s = &t->shown;
-	size_t i;
-
-	for (i = 0; i < id->ncerts; i++)
-		s->chain[i] = (br_x509_certificate){ bytes(id->certs[i]),
-			id->certs[i].n };
-	s->vtable = &class;
-	s->id = id;
-	s->ec = br_ssl_engine_get_ec(&t->client.eng);
-	br_ssl_client_set_client_certificate(&t->client, &s->vtable);
-}
-
-/* --- the session --- */
 
 _Static_assert(sizeof(struct tls_session) >=
     sizeof(br_ssl_session_parameters), "struct tls_session must hold BearSSL's");
@@ -983,8 +524,7 @@ prepare(struct stream *s, struct tls *t)
 	unsigned char seed[32];
 	int rc;
 
-	v->vtable = &verifier_class;
-	v->params = &t->params;
+	chain_init(v, &t->params);
 	br_x509_minimal_init(&v->minimal, &br_sha256_vtable, v->anchors, 0);
 	set_profile(&t->client, &v->minimal);
 	/* Days since the year 0, as BearSSL counts them. */
@@ -992,7 +532,7 @@ prepare(struct stream *s, struct tls *t)
 	    (uint32_t)(now / 86400 + 719528), (uint32_t)(now % 86400));
 	br_ssl_engine_set_x509(&t->client.eng, &v->vtable);
 	br_ssl_engine_set_buffer(&t->client.eng, t->iobuf, sizeof t->iobuf, 1);
-	if (open_bundle(s, v) < 0)
+	if (chain_open(s, v) < 0)
 		return -1;
 	if (random_bytes(seed, sizeof seed) < 0)
 		return stream_fail(s, CAUSE_LOCAL,
@@ -1000,7 +540,7 @@ prepare(struct stream *s, struct tls *t)
 	br_ssl_engine_inject_entropy(&t->client.eng, seed, sizeof seed);
 	mem_wipe(seed, sizeof seed);
 	if (t->params.identity)
-		set_identity(t, t->params.identity);
+		shown_set(&t->shown, &t->client, t->params.identity);
 	/* An address is no name for SNI (RFC 6066 section 3). */
 	rc = br_ssl_client_reset(&t->client, dial_is_address(t->params.host) ?
 	    NULL : t->params.host, set_session(t));
@@ -1022,17 +562,6 @@ handshake(struct stream *s, int64_t seconds)
 		return stream_fail(s, CAUSE_ROUTE,
 		    "TLS: the peer closed the connection");
 	return rc;
-}
-
-/* The roots have done their work: nothing of them is needed any more. */
-static void
-forget_roots(struct verifier *v)
-{
-	free(v->cert);
-	v->cert = NULL;
-	if (v->ca_fd >= 0)
-		close(v->ca_fd);
-	v->ca_fd = -1;
 }
 
 int
@@ -1071,7 +600,7 @@ tls_start(struct stream *s, const struct tls_params *p, struct log *log)
 	if (p->resume)
 		br_ssl_engine_get_session_parameters(&t->client.eng,
 		    (void *)p->resume);
-	forget_roots(&t->verifier);
+	chain_forget_roots(&t->verifier);
 	tls_describe(s, what, sizeof what);
 	log_trace(log, "* %s, %s%s", what, t->verifier.leaf.seen ?
 	    "certificate for " : "resumed", t->verifier.leaf.name_list);

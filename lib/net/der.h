@@ -16,6 +16,13 @@ struct der {
 	size_t n;
 };
 
+/* der_bytes(d): its bytes for interfaces without const. */
+static inline unsigned char *
+der_bytes(struct der d)
+{
+	return (unsigned char *)(uintptr_t)d.p;
+}
+
 /*
  * der_next(in, tag, body, whole): take the element at the front of `in`, which
  * must have that tag, and advance. body: its contents; whole: tag and length
