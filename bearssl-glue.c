@@ -269,6 +269,27 @@ engine_failed(struct stream *s, const struct tls *t, int err)
 	return stream_fail(s, CAUSE_ROUTE, "TLS: %s", why);
 }
 
+/*
+ * Writing failed: has the peer sent an alert before it closed? errno is kept.
+ */
+static bool
+has_alert(const struct stream *s, br_ssl_engine_context *eng)
+{
+	int err = errno;
+	unsigned char *p;
+	ssize_t k = 1;
+	size_t n;
+
+	while (k > 0 && br_ssl_engine_current_state(eng) & BR_SSL_RECVREC) {
+		p = br_ssl_engine_recvrec_buf(eng, &n);
+		k = recv(s->fd, p, n, 0);
+		if (k > 0)
+			br_ssl_engine_recvrec_ack(eng, (size_t)k);
+	}
+	errno = err;
+	return br_ssl_engine_current_state(eng) & BR_SSL_CLOSED;
+}
+
 /* Send what the engine has ready. 1: some went, 0: it would block, -1. */
 static int
 send_record(struct stream *s, br_ssl_engine_context *eng)
@@ -280,9 +301,10 @@ send_record(struct stream *s, br_ssl_engine_context *eng)
 	do {
 		k = send(s->fd, p, n, MSG_NOSIGNAL);
 	} while (k < 0 && errno == EINTR);
+	if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return 0;
 	if (k < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 :
-		    stream_fail_errno(s, "write");
+		return has_alert(s, eng) ? 1 : stream_fail_errno(s, "write");
 	br_ssl_engine_sendrec_ack(eng, (size_t)k);
 	return 1;
 }
