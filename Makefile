@@ -24,7 +24,7 @@ TOP_SRC = sendroute.c ses.c smtp.c bearssl-glue.c
 HOT = lib/base/base64.c lib/mail/lines.c
 
 # Who may see which header of others, and who is told what at compile time.
-USES_BEARSSL = bearssl-glue.c lib/net/tls_chain.c lib/net/tls_shown.c
+USES_BEARSSL = bearssl-glue.c lib/net/tls_chain.c lib/net/tls_shown.c lib/net/rsa.c
 USES_CJSON = ses.c lib/aws/credentials.c lib/front/listing.c \
 	lib/front/verified.c
 USES_VERSION = sendroute.c ses.c
@@ -37,6 +37,7 @@ FETCH_TOOLS = dpkg-source:dpkg-dev xz:xz-utils
 TEST_PACKAGES = /usr/include/stdio.h:libc6-dev \
 	/usr/include/cmocka.h:libcmocka-dev /usr/bin/python3:python3 \
 	py=aiosmtpd:python3-aiosmtpd py=botocore:python3-botocore \
+	py=dkim:python3-dkim \
 	openssl:openssl strace:strace git:git \
 	/etc/ssl/certs/ca-certificates.crt:ca-certificates
 BENCH_PACKAGES = valgrind:valgrind

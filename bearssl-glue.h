@@ -38,6 +38,23 @@ void hmac_md5(unsigned char out[MD5_SIZE], const void *key, size_t keylen,
 void pbkdf2_sha256(unsigned char out[SHA256_SIZE], const void *password,
     size_t n, const void *salt, size_t salt_size, uint32_t iterations);
 
+/*
+ * RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 section 8.2). rsa_sign: returns the
+ * signature's length, or 0. rsa_verify: the key is the numbers n and e.
+ */
+size_t rsa_sign(const struct private_key *key,
+    const unsigned char hash[SHA256_SIZE], unsigned char out[RSA_KEY_MAX]);
+bool rsa_verify(struct der n, struct der e,
+    const unsigned char hash[SHA256_SIZE], const unsigned char *sig,
+    size_t size);
+
+/*
+ * rsa_generate(key): a fresh key of RSA_NEW_BITS bits with the public exponent
+ * 65537, to be freed with private_key_free. 0, or -1 (no memory, no random bytes).
+ */
+enum { RSA_NEW_BITS = 2048 };
+int rsa_generate(struct private_key *key);
+
 /* random_bytes(p, n): from the system's generator. 0, or -1. */
 int random_bytes(void *p, size_t n);
 

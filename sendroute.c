@@ -21,6 +21,7 @@
 #include "lib/front/check_routes.h"
 #include "lib/front/deliver.h"
 #include "lib/front/handover.h"
+#include "lib/front/keygen.h"
 #include "lib/front/listing.h"
 #include "lib/front/options.h"
 #include "lib/front/qmail.h"
@@ -664,6 +665,19 @@ version_mode(void)
 	return EXIT_OK;
 }
 
+/* Nothing is configured yet, so no configuration is read. */
+static int
+keygen_mode(struct program *p)
+{
+	const struct options *o = &p->options;
+	struct result res = { 0 };
+
+	if ((p->set_id && drop_privilege(&res) < 0) || keygen_run(o->value,
+	    o->nrcpts > 0 ? o->rcpts[0] : NULL, stdout, &res) < 0)
+		return complain(p, &res);
+	return EXIT_OK;
+}
+
 static int
 not_built(struct program *p, const char *what, int status)
 {
@@ -709,6 +723,7 @@ run_mode(struct program *p)
 	case MODE_LIST_VERIFIED:
 		return list_verified_mode(p);
 	case MODE_DKIM_KEYGEN:
+		return keygen_mode(p);
 	case MODE_VERIFY_DKIM:
 		return not_built(p, "DKIM is", EXIT_USAGE);
 	}

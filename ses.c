@@ -14,6 +14,7 @@
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
 #include "lib/mail/idn.h"
+#include "lib/mail/dkim.h"
 #include "lib/mail/mime.h"
 #include "lib/net/dial.h"
 #include "lib/net/http.h"
@@ -671,7 +672,8 @@ ses_deliver(struct ses *s, const struct message *m,
 	if (pending == NULL)
 		result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
 	else {
-		m = message_for_ses(m, &adapted, &res);
+		m = dkim_message(message_for_ses(m, &adapted, &res), s->route,
+		    &adapted, &res);
 		if (m && !too_large(m, &res) &&
 		    takes_address(m->env.from, &res) && prepare(s, &res) < 0)
 			note_down(s, &res);

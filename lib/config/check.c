@@ -140,8 +140,24 @@ check_ses(const struct config *c, const struct route *r, struct result *res)
 }
 
 static int
+check_dkim(const struct config *c, const struct route *r, struct result *res)
+{
+	int n = !!r->dkim_domain + !!r->dkim_selector + !!r->dkim_key;
+
+	if (n != 0 && n != 3)
+		return FAIL(r, "route %s has not all of dkim-domain, "
+		    "dkim-selector and dkim-key; expected all or none", r->name);
+	if (n != 0 && r->type == ROUTE_QMAIL)
+		return FAIL(r, "route %s has a dkim-key, but type qmail hands "
+		    "messages over as they are; expected none", r->name);
+	return 0;
+}
+
+static int
 check_route(const struct config *c, const struct route *r, struct result *res)
 {
+	if (check_dkim(c, r, res) < 0)
+		return -1;
 	switch (r->type) {
 	case ROUTE_SES:
 		return check_ses(c, r, res);

@@ -234,6 +234,33 @@ open_identity(struct route *r, struct log *log)
 	free(certs);
 }
 
+/* The key that signs what goes out by this route. */
+static void
+open_dkim(struct route *r, struct log *log)
+{
+	const char *wrong;
+	char *pem;
+	size_t n;
+
+	pem = secret_read("dkim-key", r->dkim_key, IDENTITY_PEM, &n, log,
+	    &r->dkim_err);
+	if (pem == NULL)
+		return;
+	wrong = private_key_parse(&r->dkim, pem);
+	if (wrong == NULL && (r->dkim.curve != 0 ||
+	    private_key_bits(&r->dkim) < DKIM_BITS_MIN)) {
+		wrong = "is no RSA key of 2048 to 4096 bits";
+		private_key_free(&r->dkim);
+	}
+	if (wrong) {
+		result_set(&r->dkim_err, OUT_TEMP, CAUSE_OPERATOR,
+		    "dkim-key %.300s %s", r->dkim_key, wrong);
+		r->dkim_err.exit = EXIT_CONFIGURATION;
+	}
+	mem_wipe(pem, n);
+	free(pem);
+}
+
 void
 config_open_secrets(struct config *c, struct log *log)
 {
@@ -252,6 +279,8 @@ config_open_secrets(struct config *c, struct log *log)
 		secret_open(&r->secret_access_key, buf_str(&what), log);
 		if (r->client_cert)
 			open_identity(r, log);
+		if (r->dkim_key)
+			open_dkim(r, log);
 	}
 	buf_free(&what);
 }
@@ -280,6 +309,10 @@ route_free(struct route *r)
 	free(r->fallback);
 	free(r->host);
 	identity_free(&r->identity);
+	free(r->dkim_domain);
+	free(r->dkim_selector);
+	free(r->dkim_key);
+	private_key_free(&r->dkim);
 	free(r->client_cert);
 	free(r->client_key);
 	free(r->source_address);

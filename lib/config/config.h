@@ -14,6 +14,8 @@
 #include "lib/base/result.h"
 #include "lib/config/secret.h"
 
+enum { DKIM_BITS_MIN = 2048 };
+
 enum route_type {
 	ROUTE_SES, ROUTE_SMTP, ROUTE_MAILDIR, ROUTE_QMAIL, ROUTE_LMTP
 };
@@ -47,6 +49,12 @@ struct route {
 	const struct route *fallback_route;	/* resolved, or NULL */
 	unsigned connections;		/* at once in a queue run; default 1 */
 	unsigned rate;			/* messages a second; 0: no limit */
+
+	/* DKIM: all three or none */
+	char *dkim_domain, *dkim_selector;
+	char *dkim_key;			/* path */
+	struct private_key dkim;	/* from it; empty: see dkim_err */
+	struct result dkim_err;		/* why it could not be had */
 
 	/* smtp and lmtp */
 	char *host;

@@ -172,11 +172,28 @@ spool_finish(struct spool *sp, struct result *res)
 }
 
 struct spool
+spool_view(const struct spool *sp)
+{
+	struct spool view = *sp;
+
+	view.view = true;
+	return view;
+}
+
+void
+spool_lead(struct spool *sp, char *text, size_t n)
+{
+	sp->lead = text;
+	sp->lead_len = n;
+	sp->size += (off_t)n;
+}
+
+struct spool
 spool_public(const struct spool *sp)
 {
 	const struct spool_span *s = (const void *)sp->private.p;
 	size_t i, n = sp->private.len / sizeof *s;
-	struct spool public = *sp;
+	struct spool public = spool_view(sp);
 
 	public.public = true;
 	for (i = 0; i < n; i++)
@@ -207,6 +224,13 @@ spool_read(const struct spool *sp, void *data, size_t n, off_t at)
 		return 0;
 	if ((off_t)n > sp->size - at)
 		n = (size_t)(sp->size - at);
+	if (at < (off_t)sp->lead_len) {
+		if (n > sp->lead_len - (size_t)at)
+			n = sp->lead_len - (size_t)at;
+		memcpy(data, sp->lead + at, n);
+		return (ssize_t)n;
+	}
+	at -= (off_t)sp->lead_len;
 	if (sp->public)
 		at = skip_private(sp, at, &n);
 	if (sp->inplace)
@@ -225,7 +249,9 @@ spool_read(const struct spool *sp, void *data, size_t n, off_t at)
 void
 spool_close(struct spool *sp)
 {
-	if (sp->public)
+	free(sp->lead);
+	sp->lead = NULL;
+	if (sp->view)
 		return;
 	free(sp->out);
 	sp->out = NULL;

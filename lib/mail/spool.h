@@ -41,6 +41,9 @@ struct spool {
 	struct inplace *inplace;	/* see spool_over; or NULL */
 	struct buf private;	/* struct spool_span, in order: see spool_public */
 	bool public;		/* reading leaves them out */
+	bool view;		/* of another spool, which is the one to close */
+	char *lead;		/* delivered before the message, heap; or NULL */
+	size_t lead_len;
 };
 
 /*
@@ -82,6 +85,14 @@ ssize_t spool_read(const struct spool *sp, void *data, size_t n, off_t at);
  * through sp and must not outlive it; spool_close() does nothing to it.
  */
 struct spool spool_public(const struct spool *sp);
+
+/*
+ * spool_lead(sp, text, n): reading begins with that heap text, which belongs to sp
+ * from now on. spool_view(sp): the same message, to be given a lead; it is read
+ * through sp and must not outlive it; spool_close() only frees its lead.
+ */
+void spool_lead(struct spool *sp, char *text, size_t n);
+struct spool spool_view(const struct spool *sp);
 
 void spool_close(struct spool *sp);
 

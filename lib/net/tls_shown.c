@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bearssl-glue.h"
+
 enum { HASH_SIZE = br_sha256_SIZE };
 
 static void
@@ -56,9 +58,6 @@ sign_hash(const br_ssl_client_certificate_class **ctx, int hash_id, size_t n,
 	const struct shown *s = shown_of(ctx);
 	const struct private_key *k = &s->id->key;
 	unsigned char hash[HASH_SIZE];
-	br_rsa_private_key rsa = { (uint32_t)private_key_bits(k), der_bytes(k->p),
-		k->p.n, der_bytes(k->q), k->q.n, der_bytes(k->dp), k->dp.n,
-		der_bytes(k->dq), k->dq.n, der_bytes(k->iq), k->iq.n };
 	br_ec_private_key ec = { k->curve, der_bytes(k->x), k->x.n };
 
 	(void)hash_id;
@@ -68,8 +67,7 @@ sign_hash(const br_ssl_client_certificate_class **ctx, int hash_id, size_t n,
 	if (k->curve != 0)
 		return br_ecdsa_sign_asn1_get_default()(s->ec, &br_sha256_vtable,
 		    hash, &ec, data);
-	return br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash, n,
-	    &rsa, data) ? k->n.n : 0;
+	return rsa_sign(k, hash, data);
 }
 
 void

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/mail/dkim.h"
 #include "lib/mail/idn.h"
 #include "lib/mail/mime.h"
 #include "lib/mail/spool.h"
@@ -114,7 +115,8 @@ transaction_prepare(struct transaction *t, struct session *c, char *block)
 {
 	struct mime_peer peer = { c->offer.eightbit, c->offer.utf8 };
 
-	t->wire = mime_message(t->m, &peer, &t->adapted, &t->res);
+	t->wire = dkim_message(mime_message(t->m, &peer, &t->adapted, &t->res),
+	    c->route, &t->adapted, &t->res);
 	t->judged = t->wire == NULL || too_large(c, t->wire, &t->res);
 	if (t->m->env.requiretls && !c->offer.requiretls) {
 		message_needs_tls(&t->res, c->s.peer);

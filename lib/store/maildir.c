@@ -12,6 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/result.h"
 #include "lib/base/write.h"
+#include "lib/mail/dkim.h"
 
 enum { BLOCK = 8192, HOST_SIZE = 256, NAME_SIZE = 80 + 4 * HOST_SIZE };
 
@@ -246,6 +247,9 @@ void
 maildir_deliver(const struct route *r, const struct message *m,
     struct rcpt *const *rcpts, size_t n)
 {
+	struct message adapted = { .spool.fd = -1 };
+	struct result res = { 0 };
+	const struct message *wire = dkim_message(m, r, &adapted, &res);
 	struct place pl;
 	bool open = place_open(&pl, r) == 0;
 	int why = errno;
@@ -253,7 +257,9 @@ maildir_deliver(const struct route *r, const struct message *m,
 
 	for (i = 0; i < n; i++) {
 		errno = why;
-		if (open && deliver_one(&pl, m, rcpts[i]->addr, i) == 0)
+		if (wire == NULL)
+			rcpts[i]->res = res;
+		else if (open && deliver_one(&pl, wire, rcpts[i]->addr, i) == 0)
 			result_set(&rcpts[i]->res, OUT_DONE, CAUSE_LOCAL,
 			    "delivered to %s", r->path);
 		else
@@ -261,4 +267,5 @@ maildir_deliver(const struct route *r, const struct message *m,
 		message_settled(m, &rcpts[i], 1);
 	}
 	place_close(&pl);
+	spool_close(&adapted.spool);
 }

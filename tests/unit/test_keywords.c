@@ -235,11 +235,6 @@ static const struct unbuilt_case {
 } unbuilt[] = {
 	{ "proxy", "socks5://localhost:1080", "localhost:1080", "is no proxy's "
 	    "URL; expected socks5://HOST:PORT or http://HOST:PORT", IN_SMTP },
-	{ "dkim-domain", "example.com", "a@b", "is no domain name; " IS_DOMAIN,
-	    IN_MAILDIR },
-	{ "dkim-selector", "mail1", "a b", "is no domain name; expected a "
-	    "selector such as mail1", IN_MAILDIR },
-	{ "dkim-key", "/k", "k", "is no absolute path; " IS_PATH, IN_MAILDIR },
 };
 
 static void

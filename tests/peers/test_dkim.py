@@ -1,0 +1,212 @@
+"""DKIM: what goes out is signed as python3-dkim reads it."""
+import base64
+import functools
+import os
+import random
+import re
+import subprocess
+
+import dkim
+import harness
+from harness import Case, MESSAGE, crlf, run
+from relay import Relay
+from ses import Ses
+
+ARGS = ("-i", "-f", "alice@example.com", "bob@example.net")
+RECORD = re.compile(r'"([^"]*)"')
+SEVEN = ("PIPELINING", "SIZE 104857600")
+EIGHT = SEVEN + ("8BITMIME",)
+UTF8 = EIGHT + ("SMTPUTF8", "CHUNKING")
+WORDS = (b"one", b"two  blanks", b"tab\there", b".dot", b"From here", b"end ",
+         b"", b" ", b"\t", "h\u00e4user".encode(), b"=3D", b"x" * 70)
+FIELDS = (b"Subject: a  subject\n\tfolded \n  here", b"Subject:", b"Cc: x@y.example",
+          b"Reply-To:  Bob   <b@example.com>  ", b"X-Other: is not signed",
+          b"Subject: twice", b"List-Id: <l.example.com>",
+          b"List-Unsubscribe: <mailto:u@example.com>,\n <https://e.example/u>",
+          b"References: " + b"\n ".join(b"<%d@example.com>" % i
+                                       for i in range(60)),
+          b"In-Reply-To: <1@example.com>", b"To: a@example.net, \n\tb@example.net",
+          "Subject: gr\u00fc\u00dfe".encode())
+
+
+@functools.lru_cache(None)
+def openssl_key(bits=2048, form="traditional"):
+    made = ["openssl", "genrsa", str(bits)]
+    if form == "traditional":
+        made.insert(2, "-traditional")
+    return subprocess.run(made, check=True, capture_output=True).stdout
+
+
+@functools.lru_cache(None)
+def record_of(pem):
+    der = subprocess.run(["openssl", "rsa", "-pubout", "-outform", "DER"],
+                         input=pem, check=True, capture_output=True).stdout
+    return b"v=DKIM1; k=rsa; p=" + base64.b64encode(der)
+
+
+class Signed(Case):
+    def setUp(self):
+        super().setUp()
+        self.pem = openssl_key()
+
+    def signing(self, pem=None, mode=0o600):
+        return ("\ndkim-domain example.com\ndkim-selector sel.a\ndkim-key %s"
+                % self.write("key.pem", pem or self.pem, mode))
+
+    def verify(self, content, pem=None):
+        def txt(name, timeout=5):
+            self.assertEqual(name, b"sel.a._domainkey.example.com.")
+            return record_of(pem or self.pem)
+        self.assertTrue(content.startswith(b"DKIM-Signature: "))
+        self.assertTrue(dkim.DKIM(content).verify(dnsfunc=txt),
+                        content[:2000])
+
+    def signature(self, content):
+        field = re.match(rb"DKIM-Signature:(.*(?:\r\n[ \t].*)*)\r\n", content)
+        return dict((tag.strip(), b"".join(value.split())) for tag, value in
+                    (pair.split(b"=", 1) for pair in
+                     field.group(1).split(b";")))
+
+    def relayed(self, message, relay, pem=None, args=ARGS):
+        before = len(relay.messages)
+        self.quiet(run(args, message, conf=self.conf(
+            relay.route() + self.signing(pem))))
+        return relay.messages[before].content
+
+    def relay(self, extensions=EIGHT):
+        return self.start(Relay(tls="off", extensions=extensions))
+
+    def test_it_stands_before_the_message(self):
+        for extensions in (SEVEN, EIGHT, UTF8):
+            got = self.relayed(MESSAGE, self.relay(extensions))
+            self.verify(got)
+            self.assertTrue(got.endswith(crlf(MESSAGE)))
+            self.assertLessEqual(max(map(len, got.split(b"\r\n"))), 100)
+
+    def test_what_it_says(self):
+        tags = self.signature(self.relayed(MESSAGE, self.relay()))
+        self.assertEqual(tags[b"v"], b"1")
+        self.assertEqual(tags[b"a"], b"rsa-sha256")
+        self.assertEqual(tags[b"c"], b"relaxed/relaxed")
+        self.assertNotIn(b"x", tags)
+        names = tags[b"h"].split(b":")
+        self.assertEqual(names.count(b"from"), 2)
+        for name in (b"to", b"subject", b"date", b"message-id"):
+            self.assertIn(name, names)
+
+    def test_keys(self):
+        relay = self.relay()
+        for pem in (openssl_key(3072), openssl_key(4096),
+                    openssl_key(2048, "pkcs8")):
+            self.verify(self.relayed(MESSAGE, relay, pem), pem)
+
+    def test_keys_that_are_refused(self):
+        relay = self.relay()
+        ec = subprocess.run(["openssl", "ecparam", "-name", "prime256v1",
+                             "-genkey", "-noout"], check=True,
+                            capture_output=True).stdout
+        for pem, why in ((openssl_key(1024), "2048 to 4096"), (ec, "2048"),
+                         (openssl_key(5120), "4096 bits"),
+                         (b"nothing", "PEM")):
+            done = run(ARGS, MESSAGE, conf=self.conf(
+                relay.route() + self.signing(pem)))
+            self.assertNotEqual(done.exit, 0)
+            self.assertIn("dkim-key", done.err)
+            self.assertIn(why, done.err)
+        done = run(ARGS, MESSAGE, conf=self.conf(
+            relay.route() + self.signing(mode=0o666)))
+        self.assertNotEqual(done.exit, 0)
+        self.assertIn("written by others", done.err)
+        os.unlink(self.path("key.pem"))
+        done = run(ARGS, MESSAGE, conf=self.path("sendroute.conf"))
+        self.assertIn("dkim-key", done.err)
+        self.assertEqual(relay.messages, [])
+
+    def test_all_three_or_none(self):
+        relay = self.relay()
+        done = run(ARGS, MESSAGE, conf=self.conf(
+            relay.route() + "\ndkim-domain example.com"))
+        self.one_line(done, 78, "dkim-selector")
+
+    def test_towards_ses(self):
+        ses = self.start(Ses())
+        self.quiet(run(ARGS, MESSAGE, conf=self.conf(
+            ses.route() + self.signing())))
+        raw = ses.messages[0].raw if hasattr(ses, "messages") else \
+            ses.only().raw
+        self.verify(raw)
+        names = self.signature(raw)[b"h"].split(b":")
+        self.assertNotIn(b"date", names)
+        self.assertNotIn(b"message-id", names)
+
+    def test_one_signature_at_most_towards_ses(self):
+        ses = self.start(Ses())
+        signed = b"DKIM-Signature: v=1; d=other\n" + MESSAGE
+        self.quiet(run(ARGS, signed, conf=self.conf(
+            ses.route() + self.signing())))
+        self.same_bytes(ses.only().raw, crlf(signed))
+        got = self.relayed(signed, self.relay())
+        self.verify(got)
+        self.assertTrue(got.endswith(crlf(signed)))
+
+    def test_maildir(self):
+        os.mkdir(self.path("mail"))
+        self.quiet(run(ARGS, MESSAGE, conf=self.conf(
+            "route box\ntype maildir\npath %s\nsenders *\n%s" %
+            (self.path("mail/box"), self.signing()))))
+        name, = os.listdir(self.path("mail/box/new"))
+        with open(self.path("mail/box/new/" + name), "rb") as file:
+            text = file.read()
+        self.verify(crlf(text[text.index(b"DKIM-Signature"):]))
+
+    def test_300_messages(self):
+        relays = [self.relay(e) for e in (SEVEN, EIGHT, UTF8)]
+        chance = random.Random(7)
+        for number in range(300):
+            head = b"".join(chance.choice(FIELDS) + b"\n" for _ in
+                            range(chance.randrange(8)))
+            body = b"\n".join(chance.choice(WORDS) for _ in
+                              range(chance.choice((0, 1, 5, 400))))
+            if number % 10 == 0:
+                body += b"y" * chance.choice((997, 998, 999, 5000))
+            body += b"\n" * chance.randrange(4)
+            message = (b"From: Alice <alice@example.com>\n" + head +
+                       (b"\n" + body if number % 7 else b""))
+            got = self.relayed(message, relays[number % 3])
+            with self.subTest(number=number):
+                self.verify(got)
+
+
+class Keygen(Case):
+    def test_a_key_that_signs(self):
+        done = run(("--dkim-keygen", self.dir, "example.com"), b"")
+        self.expect(done, 0)
+        self.assertEqual(done.err, "")
+        name, = [n for n in os.listdir(self.dir) if n.endswith(".pem")]
+        path = self.path(name)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        check = subprocess.run(["openssl", "rsa", "-check", "-noout", "-in",
+                                path], capture_output=True)
+        self.assertEqual(check.returncode, 0, check.stderr)
+        strings = RECORD.findall(done.out)
+        self.assertLessEqual(max(map(len, strings)), 255)
+        with open(path, "rb") as file:
+            pem = file.read()
+        self.assertEqual("".join(strings).encode(), record_of(pem))
+        selector = name[:-4]
+        self.assertIn("%s._domainkey.example.com. IN TXT" % selector, done.out)
+        relay = self.start(Relay(tls="off"))
+        lines = "\n".join(done.out.splitlines()[-3:])
+        self.quiet(run(ARGS, MESSAGE, conf=self.conf(
+            relay.route() + "\n" + lines)))
+        got = relay.only().content
+        self.assertTrue(dkim.DKIM(got).verify(
+            dnsfunc=lambda name, timeout=5: record_of(pem)))
+        again = run(("--dkim-keygen", self.dir), b"")
+        self.one_line(again, 73, "never overwritten")
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), pem)
+
+
+if __name__ == "__main__":
+    harness.main()
