@@ -31,6 +31,7 @@
 #include "lib/front/verified.h"
 #include "lib/mail/aliases.h"
 #include "lib/mail/intake.h"
+#include "lib/mail/verify.h"
 #include "ses.h"
 
 #ifndef VERSION
@@ -667,6 +668,17 @@ version_mode(void)
 
 /* Nothing is configured yet, so no configuration is read. */
 static int
+verify_mode(struct program *p)
+{
+	struct result res = { 0 };
+	int status = -1;
+
+	if (!p->set_id || drop_privilege(&res) == 0)
+		status = verify_run(STDIN_FILENO, p->options.value, stdout, &res);
+	return status < 0 ? complain(p, &res) : status;
+}
+
+static int
 keygen_mode(struct program *p)
 {
 	const struct options *o = &p->options;
@@ -676,13 +688,6 @@ keygen_mode(struct program *p)
 	    o->nrcpts > 0 ? o->rcpts[0] : NULL, stdout, &res) < 0)
 		return complain(p, &res);
 	return EXIT_OK;
-}
-
-static int
-not_built(struct program *p, const char *what, int status)
-{
-	log_error(&p->log, "%s not built into this version yet", what);
-	return status;
 }
 
 /* Options that only some modes can honour. */
@@ -725,7 +730,7 @@ run_mode(struct program *p)
 	case MODE_DKIM_KEYGEN:
 		return keygen_mode(p);
 	case MODE_VERIFY_DKIM:
-		return not_built(p, "DKIM is", EXIT_USAGE);
+		return verify_mode(p);
 	}
 	return EXIT_SOFTWARE;
 }

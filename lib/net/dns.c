@@ -232,8 +232,8 @@ dns_read(const unsigned char *p, size_t n, unsigned type,
 /* --- servers --- */
 
 struct query {
-	unsigned char question[DNS_PACKET], answer[DNS_PACKET];
-	size_t length, got;		/* got 0: no answer yet */
+	unsigned char question[DNS_PACKET], answer[DNS_TEXT];
+	size_t length, got, extra;	/* extra: bytes behind the question */		/* got 0: no answer yet */
 	unsigned type;
 };
 
@@ -267,14 +267,14 @@ answers(const struct query *q, const unsigned char *p, size_t n)
 {
 	return n >= q->length && memcmp(p, q->question, 2) == 0 && p[2] & 0x80 &&
 	    two(p + 4) == 1 && memcmp(p + HEADER, q->question + HEADER,
-	    q->length - HEADER) == 0;
+	    q->length - q->extra - HEADER) == 0;
 }
 
 /* Everything that has come from a server. */
 static void
 take_answers(int fd, struct query q[QUERIES], unsigned *patience)
 {
-	unsigned char p[DNS_PACKET];
+	unsigned char p[DNS_TEXT];
 	ssize_t n;
 	int i;
 
@@ -368,4 +368,28 @@ dns_find(const struct dns *d, const char *name,
 			why = RESOLVE_NO_NAME;
 	}
 	return why;
+}
+
+size_t
+dns_text(const struct dns *d, const char *name, unsigned char answer[DNS_TEXT])
+{
+	/* RFC 6891 section 6.1.2: how much we take. */
+	static const unsigned char opt[] = { 0, 0, 41, DNS_TEXT >> 8,
+		DNS_TEXT & 255, 0, 0, 0, 0, 0, 0 };
+	struct query q[QUERIES] = { { .extra = sizeof opt }, { .got = 1 } };
+	uint16_t id;
+
+	if (random_bytes(&id, sizeof id) < 0)
+		return 0;
+	q[0].length = dns_question(q[0].question, name, DNS_TXT, id);
+	if (q[0].length == 0 || q[0].length + sizeof opt > DNS_PACKET)
+		return 0;
+	memcpy(q[0].question + q[0].length, opt, sizeof opt);
+	q[0].question[11] = 1;
+	q[0].length += sizeof opt;
+	converse(d, q);
+	if (q[0].got == 0 || q[0].answer[2] & 2)
+		return 0;
+	memcpy(answer, q[0].answer, q[0].got);
+	return q[0].got;
 }

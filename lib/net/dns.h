@@ -8,7 +8,12 @@
 
 #include "lib/net/resolve.h"
 
-enum { DNS_SERVERS = 3, DNS_PACKET = 512 };
+enum {
+	DNS_SERVERS = 3,
+	DNS_PACKET = 512,
+	DNS_TEXT = 1232,	/* of an answer by RFC 6891, in one piece */
+	DNS_TXT = 16
+};
 
 struct dns {
 	struct ip_address servers[DNS_SERVERS];
@@ -29,6 +34,13 @@ void dns_load(struct dns *d, const char *file, unsigned port);
  */
 int dns_find(const struct dns *d, const char *name,
     struct ip_address out[RESOLVE_MAX], char canonical[RESOLVE_NAME]);
+
+/*
+ * dns_text(d, name, answer): the TXT records of that name, as the answer's packet.
+ * Its length; 0: none came, or it was cut.
+ */
+size_t dns_text(const struct dns *d, const char *name,
+    unsigned char answer[DNS_TEXT]);
 
 /* dns_question(out, name, type, id): its length, or 0: this can be no name. */
 size_t dns_question(unsigned char out[DNS_PACKET], const char *name,

@@ -44,7 +44,7 @@ def record_of(pem):
     return b"v=DKIM1; k=rsa; p=" + base64.b64encode(der)
 
 
-class Signed(Case):
+class Dkim(Case):
     def setUp(self):
         super().setUp()
         self.pem = openssl_key()
@@ -76,6 +76,8 @@ class Signed(Case):
     def relay(self, extensions=EIGHT):
         return self.start(Relay(tls="off", extensions=extensions))
 
+
+class Signed(Dkim):
     def test_it_stands_before_the_message(self):
         for extensions in (SEVEN, EIGHT, UTF8):
             got = self.relayed(MESSAGE, self.relay(extensions))
@@ -175,6 +177,54 @@ class Signed(Case):
             got = self.relayed(message, relays[number % 3])
             with self.subTest(number=number):
                 self.verify(got)
+
+
+class Verify(Dkim):
+    """Signatures by python3-dkim, and what can befall them."""
+
+    def sign(self, message, body=b"relaxed", header=b"relaxed", **how):
+        message = crlf(message)
+        return dkim.sign(message, b"sel.a", b"example.com", self.pem,
+                         canonicalize=(header, body), **how) + message
+
+    def check(self, content, status, *words, record=None, keys=None):
+        keys = self.write("keys", keys if keys is not None else
+                          b"sel.a._domainkey.example.com " +
+                          (record or record_of(self.pem)) + b"\n")
+        done = run(("--verify-dkim", "--dkim-keys", keys), content)
+        self.expect(done, status)
+        for word in words:
+            self.assertIn(word, done.out)
+
+    def test_it_passes(self):
+        for header in (b"simple", b"relaxed"):
+            for body in (b"simple", b"relaxed"):
+                for text in (b"", b"a\n", b"a  b \n\n\n", b"\n\n", b" \n"):
+                    got = self.sign(b"From:  a@example.com\nSubject: x\n  y \n"
+                                    b"\n" + text, body, header)
+                    self.check(got, 0, "pass: d=example.com s=sel.a")
+                    self.check(got.replace(b"\r\n", b"\n"), 0)
+
+    def test_damage_is_told_apart(self):
+        good = self.sign(MESSAGE)
+        self.check(good + b"more\r\n", 69, "body altered")
+        self.check(good.replace(b"Subject: ", b"Subject: [l] "), 69,
+                   "header altered")
+        self.check(good, 69, "key missing", keys=b"")
+        self.check(good, 69, "key revoked", record=b"v=DKIM1; p=")
+        self.check(good, 69, "another key",
+                   record=record_of(openssl_key(3072)))
+        self.check(good.replace(b"a=rsa-sha256", b"a=rsa-sha1"), 69, "sha1")
+        self.check(good.replace(b"a=rsa-sha256", b"a=ed25519-sha256"), 65,
+                   "not checked")
+        self.check(good.replace(b"; d=", b"; x=1; d="), 69, "expired")
+        self.check(good.replace(b"; d=", b"; i=@other.example; d="), 69,
+                   "mismatch") if b"i=" not in good else None
+        self.check(good.replace(b"bh=", b"zz="), 69, "malformed")
+        self.check(crlf(MESSAGE), 65, "no DKIM-Signature")
+        partly = self.sign(MESSAGE, length=True)
+        self.check(partly + b"a footer\r\n", 0, "l=")
+        self.check(partly[:-20], 69, "body altered")
 
 
 class Keygen(Case):
