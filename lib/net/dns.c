@@ -155,9 +155,8 @@ two(const unsigned char *p)
 	return (unsigned)p[0] << 8 | p[1];
 }
 
-/* The place behind the name at `at`; n or more: it does not end. */
-static size_t
-skip_name(const unsigned char *p, size_t n, size_t at)
+size_t
+dns_skip_name(const unsigned char *p, size_t n, size_t at)
 {
 	while (at < n && p[at] != 0) {
 		if (p[at] >= 0xC0)
@@ -207,9 +206,9 @@ dns_read(const unsigned char *p, size_t n, unsigned type,
 	if (n < HEADER)
 		return have;
 	for (questions = two(p + 4); questions > 0 && at < n; questions--)
-		at = skip_name(p, n, at) + 4;
+		at = dns_skip_name(p, n, at) + 4;
 	for (answers = two(p + 6); answers > 0; answers--) {
-		at = skip_name(p, n, at) + 10;
+		at = dns_skip_name(p, n, at) + 10;
 		if (at > n)
 			break;
 		t = two(p + at - 10);

@@ -66,4 +66,7 @@ bool lines_next(struct lines *l, char *line, size_t size);
 /* word_next(at): the next word of a line, with a NUL put behind; NULL: none. */
 char *word_next(char **at);
 
+/* dns_skip_name(p, n, at): behind the name at `at`; n or more: it does not end. */
+size_t dns_skip_name(const unsigned char *p, size_t n, size_t at);
+
 #endif

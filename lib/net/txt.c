@@ -40,18 +40,6 @@ two(const unsigned char *p)
 	return (unsigned)p[0] << 8 | p[1];
 }
 
-/* The place behind the name at `at`, as in dns.c. */
-static size_t
-skip_name(const unsigned char *p, size_t n, size_t at)
-{
-	while (at < n && p[at] != 0) {
-		if (p[at] >= 0xC0)
-			return at + 2;
-		at += p[at] + 1u;
-	}
-	return at + 1;
-}
-
 int
 txt_read(const unsigned char *p, size_t n, struct buf *text)
 {
@@ -61,9 +49,9 @@ txt_read(const unsigned char *p, size_t n, struct buf *text)
 	if (n < at)
 		return TXT_NONE;
 	for (count = two(p + 4); count > 0 && at < n; count--)
-		at = skip_name(p, n, at) + 4;
+		at = dns_skip_name(p, n, at) + 4;
 	for (count = two(p + 6); count > 0; count--) {
-		at = skip_name(p, n, at) + 10;
+		at = dns_skip_name(p, n, at) + 10;
 		if (at > n || (len = two(p + at - 2)) > n - at)
 			return TXT_NONE;
 		end = at + len;
