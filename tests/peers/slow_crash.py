@@ -475,7 +475,7 @@ class Torture(Case):
 
     def test_fifty_submitters_and_four_runs_at_once(self):
         """Nobody is killed: each message is received exactly once."""
-        stop, seconds = threading.Event(), 20
+        stop, seconds = threading.Event(), 60
         number, lock = iter(range(1, 1 << 30)), threading.Lock()
         conf = self.queue_conf(self.route(), top="log none\n")
         submitted = []

@@ -1578,7 +1578,7 @@ class Accounting(Case):
                                          replies=replies))
                 conf = self.queue_conf(self.route(relay,
                                                   extra="connections 2"))
-                for number in range(150):
+                for number in range(1000):
                     self.spool.put(numbered(number),
                                    sender="s%d@example.com" % number)
                 self.drain(conf, most=80)
@@ -1587,7 +1587,7 @@ class Accounting(Case):
                 told = [int(m.rcpt_to[0][1:].partition("@")[0])
                         for m in self.bounces(relay)]
                 self.assertEqual(self.spool.names("failed"), [])
-                self.assertEqual(sorted(taken + told), list(range(150)))
+                self.assertEqual(sorted(taken + told), list(range(1000)))
 
 
 if __name__ == "__main__":
