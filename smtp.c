@@ -203,6 +203,11 @@ apply(struct flight *f, const struct reply *r)
 	size_t before = t->got;
 	bool closing = f->c->closing;
 
+	if (!transaction_expects(t, f->c, r)) {
+		stream_fail(&f->c->s, CAUSE_ROUTE, "a reply that makes no sense "
+		    "here: %d %.80s", r->code, r->text);
+		return crash(f);
+	}
 	transaction_reply(t, f->c, r);
 	f->awaited -= t->got - before;
 	if (t->ntold > 0)
@@ -210,15 +215,6 @@ apply(struct flight *f, const struct reply *r)
 	if (f->c->closing && !closing)
 		f->lost = t->res;
 	return t->launched && t->got == t->sent ? conclude(f) : 0;
-}
-
-/* The head's next reply would be to a message that has not left as a whole. */
-static bool
-is_cut_short(const struct flight *f)
-{
-	const struct transaction *t = f->air.head;
-
-	return t->end == 0 && t->got + 1 == t->sent && sent_message(t);
 }
 
 /*
@@ -234,13 +230,9 @@ hear_out(struct flight *f)
 
 	if (err.cause != CAUSE_LOCAL) {
 		stream_revive(&c->s, REASON_SECONDS);
-		while (f->awaited > 0 && session_reply(c, &r) == 0) {
-			/* Half a message cannot have been taken. */
-			if (is_cut_short(f) && r.code < 400)
-				break;
+		while (f->awaited > 0 && session_reply(c, &r) == 0)
 			if (apply(f, &r) < 0)
 				return -1;
-		}
 		c->s.err = err;
 		c->s.failed = true;
 	}

@@ -428,11 +428,8 @@ data_reply(struct transaction *t, const struct session *c,
 {
 	if (r->code == 354)
 		t->go = true;
-	else if (t->naccepted > 0) {
+	else if (t->naccepted > 0)
 		judge_all(t, c, CAUSE_CONTENT, "DATA refused", r);
-		if (t->res.outcome == OUT_DONE)
-			t->res.outcome = OUT_TEMP;
-	}
 }
 
 /*
@@ -498,6 +495,18 @@ good_bye(struct transaction *t, struct session *c, size_t i,
 	t->res.outcome = OUT_TEMP;
 	t->put_off |= late && i <= MAIL;
 	t->judged = !t->put_off;
+}
+
+bool
+transaction_expects(const struct transaction *t, const struct session *c,
+    const struct reply *r)
+{
+	bool text = t->got + t->chunk > RCPT + t->n;
+
+	if (!t->chunk && t->got == RCPT + t->n)
+		return r->code == 354 || r->code >= 400;
+	return r->code >= 400 || (r->code < 300 && (!text ||
+	    transaction_whole(t, c)));
 }
 
 void

@@ -69,6 +69,16 @@ bool transaction_pointless(const struct transaction *t,
 int transaction_send(struct transaction *t, struct session *c, char *block);
 
 /*
+ * transaction_expects(t, c, r): can r be the next reply at all? 354 is for DATA
+ * alone and nothing else of its class for anything; a 2xx never is for DATA, nor
+ * for a text that has not left as a whole. When one comes the two sides do not
+ * speak of the same command any more, and the next message could become part of
+ * this one.
+ */
+bool transaction_expects(const struct transaction *t, const struct session *c,
+    const struct reply *r);
+
+/*
  * transaction_reply(t, c, r): the next reply, to the oldest command without one.
  * t->got grows unless that command has more of them.
  */
