@@ -122,12 +122,12 @@ class Wire:
                                  struct.pack("ii", 1, 0))
         except OSError:
             pass
-        self._close()
+        self._close(socket.SHUT_RD)     # the other would end it properly first
 
-    def _close(self):
+    def _close(self, how=socket.SHUT_WR):
         # shutdown, so that a thread that waits in recv() wakes up too
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            self.sock.shutdown(how)
         except OSError:
             pass
         self.sock.close()
@@ -219,8 +219,9 @@ class Relay:
                 Answer: text ("450 4.2.0 later", \\n between lines), bytes (sent
                 as they are), a list (one for each time, the last one stays),
                 a tuple of steps carried out in order: text, bytes, DROP, RST,
-                SILENT, or a number of seconds to wait. A function of (session,
-                argument) may return any of them, or None for the usual answer.
+                SILENT, a number of seconds to wait, or a function that is given
+                the Conversation. A function of (session, argument) may return
+                any of them, or None for the usual answer.
     hold        called with the session before the final dot is answered
     no_bdat     BDAT is not known, whatever `extensions` say
     stays_open  a refused BDAT leaves its transaction open (RFC 3030 lets the
@@ -399,7 +400,9 @@ class Conversation:
             if part == SILENT:
                 while True:
                     self.more()
-            if isinstance(part, (int, float)):
+            if callable(part):
+                said += part(self) or b""
+            elif isinstance(part, (int, float)):
                 time.sleep(part)
             elif isinstance(part, bytes):
                 self.wire.send(part)

@@ -64,7 +64,8 @@ class Answer:
                 whole request has come; "within": after half of the answer;
                 "silent": read it all and say nothing
     interim     1xx statuses to send first
-    raw         these bytes are the answer
+    raw         these bytes are the answer, or a function given the Connection
+                gives it
     close       say Connection: close, and do so
     hangup      close after the reply, having promised to keep the connection
     ok          serve the request after all, with the framing and interim asked for
@@ -494,6 +495,9 @@ class Connection:
             self.ses.errors.append("%s: %s" % (e.code, e.message))
 
     def reply_scripted(self, answer):
+        if callable(answer.raw):
+            answer.raw(self)
+            raise Gone
         if answer.raw is not None:
             self.sock.sendall(answer.raw)
             raise Gone
