@@ -50,22 +50,38 @@ take_tags(struct buf *to, const char *p, size_t n)
 	buf_addc(to, '\0');
 }
 
-/* The value of the tag; or NULL: it is not there, or there twice. */
+/* The value of the tag; or NULL: it is not there. */
 static const char *
 tag(const struct buf *tags, const char *name)
 {
 	size_t at, n = strlen(name);
-	const char *p, *found = NULL;
+	const char *p;
 
 	for (at = 0; at < tags->len; at += strlen(p) + 1) {
 		p = tags->p + at;
-		if (strncmp(p, name, n) != 0 || p[n] != '=')
-			continue;
-		if (found)
-			return NULL;
-		found = p + n + 1;
+		if (strncmp(p, name, n) == 0 && p[n] == '=')
+			return p + n + 1;
 	}
-	return found;
+	return NULL;
+}
+
+/* Is one there twice, of those that mean something? Such a list is void. */
+static bool
+repeats(const struct buf *tags)
+{
+	unsigned seen = 0, bit;
+	const char *p;
+	size_t at;
+
+	for (at = 0; at < tags->len; at += strlen(p) + 1) {
+		p = tags->p + at;
+		bit = *p >= 'a' && p[1] == '=' ? 1U << (*p & 31) :
+		    strncmp(p, "bh=", 3) == 0;
+		if (seen & bit)
+			return true;
+		seen |= bit;
+	}
+	return false;
 }
 
 static const char *
@@ -120,7 +136,7 @@ check_tags(struct signature *s)
 	const char *x = tag(&s->tags, "x");
 	uint64_t expires = 0;
 
-	if (a == NULL || d == NULL || !tag(&s->tags, "s") ||
+	if (repeats(&s->tags) || a == NULL || d == NULL || !tag(&s->tags, "s") ||
 	    !tag(&s->tags, "h") || !tag(&s->tags, "b") ||
 	    !tag(&s->tags, "bh") || strcmp(tag_or(&s->tags, "v", ""), "1") != 0)
 		return says(s, FAIL, "malformed: a tag that must be there is not, "
@@ -232,15 +248,18 @@ take_key(struct signature *s, unsigned char *der, size_t size,
 	struct x509_view view = { .spki = { der, 0 } };
 	ssize_t n;
 
-	if (strcmp(tag_or(&s->record, "v", "DKIM1"), "DKIM1") != 0 || p == NULL)
+	if (strcmp(tag_or(&s->record, "v", "DKIM1"), "DKIM1") != 0 ||
+	    p == NULL || repeats(&s->record))
 		return says(s, FAIL, "the record of its key is malformed");
 	if (*p == '\0')
 		return says(s, FAIL, "key revoked: p= is empty");
-	if (!str_iequal(tag_or(&s->record, "k", "rsa"), "rsa") ||
-	    !lists(tag_or(&s->record, "h", "sha256"), "sha256") ||
-	    (!lists(tag_or(&s->record, "s", "*"), "*") &&
-	    !lists(tag(&s->record, "s"), "email")))
-		return says(s, FAIL, "its key is not for rsa-sha256 and mail");
+	if (!str_iequal(tag_or(&s->record, "k", "rsa"), "rsa"))
+		return says(s, FAIL, "its key is not for RSA (k=)");
+	if (!lists(tag_or(&s->record, "h", "sha256"), "sha256"))
+		return says(s, FAIL, "its key is not for sha256 (h=)");
+	if (!lists(tag_or(&s->record, "s", "*"), "*") &&
+	    !lists(tag(&s->record, "s"), "email"))
+		return says(s, FAIL, "its key is not for mail (s=)");
 	if (lists(tag_or(&s->record, "t", ""), "s") && tag(&s->tags, "i") &&
 	    !str_iequal(strrchr(tag(&s->tags, "i"), '@') + 1,
 	    tag(&s->tags, "d")))

@@ -195,6 +195,7 @@ class Verify(Dkim):
         self.expect(done, status)
         for word in words:
             self.assertIn(word, done.out)
+        return done
 
     def test_it_passes(self):
         for header in (b"simple", b"relaxed"):
@@ -205,26 +206,132 @@ class Verify(Dkim):
                     self.check(got, 0, "pass: d=example.com s=sel.a")
                     self.check(got.replace(b"\r\n", b"\n"), 0)
 
-    def test_damage_is_told_apart(self):
+    def test_damage_of_the_message(self):
         good = self.sign(MESSAGE)
-        self.check(good + b"more\r\n", 69, "body altered")
+        self.check(good + b"more\r\n", 69, "body altered\n")
+        self.check(good[:-20], 69, "body altered\n")
         self.check(good.replace(b"Subject: ", b"Subject: [l] "), 69,
-                   "header altered")
-        self.check(good, 69, "key missing", keys=b"")
-        self.check(good, 69, "key revoked", record=b"v=DKIM1; p=")
-        self.check(good, 69, "another key",
-                   record=record_of(openssl_key(3072)))
-        self.check(good.replace(b"a=rsa-sha256", b"a=rsa-sha1"), 69, "sha1")
-        self.check(good.replace(b"a=rsa-sha256", b"a=ed25519-sha256"), 65,
-                   "not checked")
-        self.check(good.replace(b"; d=", b"; x=1; d="), 69, "expired")
-        self.check(good.replace(b"; d=", b"; i=@other.example; d="), 69,
-                   "mismatch") if b"i=" not in good else None
-        self.check(good.replace(b"bh=", b"zz="), 69, "malformed")
+                   ": header altered, or signed with another key\n")
+        self.check(good.replace(b"Subject: ", b"Subject: [l] ") + b"more\r\n",
+                   69, "body altered, and header altered")
+        # What is not signed may be added, and what is may be moved.
+        self.check(b"Received: by x\r\n" + good, 0, "pass: ")
         self.check(crlf(MESSAGE), 65, "no DKIM-Signature")
+
+    def test_a_field_is_added(self):
+        """Behind an oversigned field none can be added; elsewhere one on top."""
+        names = [b"from", b"to", b"subject"]
+        once = self.sign(MESSAGE, include_headers=names)
+        over = self.sign(MESSAGE, include_headers=names + names)
+        for text, twice, status in ((over, b"Subject: x", 69),
+                                    (over, b"From: b@example.com", 69),
+                                    (once, b"Subject: x", 0)):
+            with self.subTest(twice=twice, status=status):
+                self.check(twice + b"\r\n" + text, status,
+                           "header altered" if status else "pass: ")
+        self.check(once.replace(b"Subject: peers\r\n",
+                                b"Subject: peers\r\nSubject: x\r\n"), 69,
+                   "header altered")
+
+    def test_a_part_of_the_body_is_signed(self):
         partly = self.sign(MESSAGE, length=True)
-        self.check(partly + b"a footer\r\n", 0, "l=")
-        self.check(partly[:-20], 69, "body altered")
+        self.check(partly, 0, "pass: ", "the first 31 bytes of the body alone")
+        self.check(partly + b"a footer\r\n", 0, "pass: ", "the first 31 bytes")
+        self.check(partly[:-20], 69, "body altered: it is shorter than l=")
+        self.check(partly.replace(b"Hello", b"Hallo"), 69, "body altered\n")
+
+    def test_damage_of_the_signature(self):
+        good = self.sign(MESSAGE)
+        for old, new, status, why in (
+                (b"a=rsa-sha256", b"a=rsa-sha1", 69, "rsa-sha1"),
+                (b"a=rsa-sha256", b"a=dsa-sha256", 69, "algorithm"),
+                (b"a=rsa-sha256", b"a=ed25519-sha256", 65,
+                 "skip: d=example.com s=sel.a: ed25519 is not checked"),
+                (b"; d=", b"; x=1; d=", 69, "expired"),
+                (b"; d=", b"; x=soon; d=", 69, "x= is no time"),
+                (b"; d=", b"; l=-1; d=", 69, "l= is no number"),
+                (b"bh=", b"zz=", 69, "malformed: a tag"),
+                (b"; d=", b"; x=99999999999; x=99999999999; d=", 69,
+                 "malformed: a tag"),
+                (b"; d=", b"; d=example.com; d=", 69, "malformed: a tag"),
+                (b"v=1", b"v=2", 69, "malformed: a tag"),
+                (b"c=relaxed/", b"c=nofws/", 69, "c= is not known"),
+                (b"q=dns/txt", b"q=http", 69, "not in the DNS"),
+                (b"bh=", b"bh=*", 69, "malformed: b= or bh="),
+                (b" b=", b" b=*", 69, "malformed: b= or bh=")):
+            with self.subTest(new=new):
+                self.assertEqual(good.count(old, 0, good.index(b"From: ")), 1)
+                self.check(good.replace(old, new, 1), status, why)
+        field, rest = good.split(b"From: ", 1)
+        self.check(re.sub(rb"\bfrom\b", b"form", field) + b"From: " + rest, 69,
+                   "From is not signed")
+
+    def test_the_identity(self):
+        """i= within d=, and the same when the key says so (t=s)."""
+        strict = record_of(self.pem) + b"; t=s"
+        for who, any_key, strict_key in (
+                (b"@example.com", 0, 0), (b"joe@example.com", 0, 0),
+                (b"joe@sub.example.com", 0, 69),
+                (b"joe@badexample.com", 69, 69), (b"@example", 69, 69),
+                (b"example.com", 69, 69)):
+            good = self.sign(MESSAGE).replace(
+                b"i=@example.com", b"i=" + who, 1) if any_key else \
+                self.sign(MESSAGE, identity=who)
+            with self.subTest(who=who):
+                self.check(good, any_key, "mismatch" if any_key else "pass: ")
+                self.check(good, strict_key, "mismatch" if strict_key else
+                           "pass: ", record=strict)
+        self.check(self.sign(MESSAGE), 0, "pass: ", record=strict)
+
+    def test_damage_of_the_key(self):
+        good, record = self.sign(MESSAGE), record_of(self.pem)
+        self.check(good, 69, "key missing", keys=b"")
+        self.check(good, 69, "key missing",
+                   keys=b"other._domainkey.example.com " + record + b"\n")
+        small = self.pem
+        self.pem = openssl_key(1024)
+        self.check(self.sign(MESSAGE), 0, "pass: ")
+        self.pem = openssl_key(768)
+        self.check(self.sign(MESSAGE), 69, "has not 1024 to 4096 bits")
+        self.pem = small
+        for changed, why in (
+                (b"v=DKIM1; p=", "key revoked"),
+                (b"v=DKIM1", "record of its key is malformed"),
+                (record.replace(b"DKIM1", b"DKIM2"), "record of its key is mal"),
+                (record + b"; k=rsa", "record of its key is malformed"),
+                (record.replace(b"k=rsa", b"k=ed25519"), "not for RSA (k=)"),
+                (record + b"; h=sha1", "not for sha256 (h=)"),
+                (record + b"; s=tlsrpt", "not for mail (s=)"),
+                (record.replace(b"p=", b"p=*"), "is no RSA key"),
+                (record[:-40], "is no RSA key"),
+                (record_of(openssl_key(3072)), "signed with another key")):
+            with self.subTest(changed=changed):
+                self.check(good, 69, why, record=changed)
+        for changed in (record + b"; h=sha1:sha256", record + b"; s=email",
+                        record + b"; s=*:x", record + b"; n=a note; t=y;",
+                        record.replace(b"v=DKIM1; k=rsa; ", b""),
+                        record.replace(b"p=", b"p= \t").replace(b";", b" ; ")):
+            with self.subTest(changed=changed):
+                self.check(good, 0, "pass: ", record=changed)
+
+    def test_several_signatures(self):
+        """Each has its line; one that fails is told by the exit status."""
+        one = self.sign(MESSAGE)
+        two = dkim.sign(one, b"sel.b", b"example.net", openssl_key(3072)) + one
+        keys = (b"sel.a._domainkey.example.com " + record_of(self.pem) +
+                b"\nsel.b._domainkey.example.net " +
+                record_of(openssl_key(3072)) + b"\n")
+        lines = ["pass: d=example.net s=sel.b", "pass: d=example.com s=sel.a"]
+        done = self.check(two, 0, keys=keys)
+        self.assertEqual(done.out.splitlines(), lines)
+        broken = two.replace(b"a=rsa-sha256", b"a=rsa-sha1", 1)
+        done = self.check(broken, 69, keys=keys)
+        self.assertRegex(done.out, r"\Afail: d=example.net .*\npass: "
+                         r"d=example.com s=sel.a\n\Z")
+        skipped = two.replace(b"a=rsa-sha256", b"a=ed25519-sha256", 1)
+        done = self.check(skipped, 0, keys=keys)
+        self.assertRegex(done.out, r"\Askip: .*\npass: d=example.com s=sel.a"
+                         r"\n\Z")
 
 
 class Keygen(Case):
