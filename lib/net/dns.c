@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "bearssl-glue.h"
@@ -12,8 +13,9 @@
 
 enum {
 	HEADER = 12,
+	UDP_TEXT = 1232,	/* RFC 6891 section 6.2.3: never in pieces */
 	TYPE_A = 1, TYPE_CNAME = 5, TYPE_AAAA = 28, CLASS_IN = 1,
-	NO_ERROR = 0, SERVER_FAILURE = 2, NAME_ERROR = 3
+	NO_ERROR = 0, FORMAT_ERROR = 1, SERVER_FAILURE = 2, NAME_ERROR = 3
 };
 
 /* --- files --- */
@@ -231,8 +233,9 @@ dns_read(const unsigned char *p, size_t n, unsigned type,
 /* --- servers --- */
 
 struct query {
-	unsigned char question[DNS_PACKET], answer[DNS_TEXT];
-	size_t length, got, extra;	/* extra: bytes behind the question */		/* got 0: no answer yet */
+	unsigned char question[DNS_PACKET], answer[UDP_TEXT];
+	size_t length, extra;	/* extra: of it, what stands behind the question */
+	size_t got;		/* 0: no answer yet */
 	unsigned type;
 };
 
@@ -244,15 +247,21 @@ code_of(const unsigned char *answer)
 	return answer[3] & 15;
 }
 
-/* A socket to one server, which takes packets from nobody else; or -1. */
+/*
+ * A socket to one server, which takes packets from nobody else; or -1. seconds:
+ * the most that one call on it may take.
+ */
 static int
-open_server(const struct ip_address *a, unsigned port)
+open_server(const struct ip_address *a, unsigned port, int type,
+    unsigned seconds)
 {
+	struct timeval most = { .tv_sec = seconds };
 	struct sockaddr_storage sa;
 	socklen_t len = resolve_sockaddr(a, port, &sa);
-	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
+	int fd = socket(sa.ss_family, type | SOCK_CLOEXEC, 0);
 
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, len) < 0) {
 		close(fd);
 		fd = -1;
@@ -260,20 +269,27 @@ open_server(const struct ip_address *a, unsigned port)
 	return fd;
 }
 
-/* Whether that is the answer to q: the same ID, the same question. */
+/*
+ * Whether that is the answer to q: the same ID, the same question, which a server
+ * that understands nothing need not repeat.
+ */
 static bool
 answers(const struct query *q, const unsigned char *p, size_t n)
 {
-	return n >= q->length && memcmp(p, q->question, 2) == 0 && p[2] & 0x80 &&
-	    two(p + 4) == 1 && memcmp(p + HEADER, q->question + HEADER,
-	    q->length - q->extra - HEADER) == 0;
+	size_t length = q->length - q->extra;
+
+	if (n < HEADER || memcmp(p, q->question, 2) != 0 || !(p[2] & 0x80))
+		return false;
+	return (q->extra > 0 && code_of(p) == FORMAT_ERROR) ||
+	    (n >= length && two(p + 4) == 1 && memcmp(p + HEADER,
+	    q->question + HEADER, length - HEADER) == 0);
 }
 
 /* Everything that has come from a server. */
 static void
 take_answers(int fd, struct query q[QUERIES], unsigned *patience)
 {
-	unsigned char p[DNS_TEXT];
+	unsigned char p[UDP_TEXT];
 	ssize_t n;
 	int i;
 
@@ -281,7 +297,8 @@ take_answers(int fd, struct query q[QUERIES], unsigned *patience)
 		for (i = 0; i < QUERIES; i++) {
 			if (q[i].got > 0 || !answers(&q[i], p, (size_t)n))
 				continue;
-			if (code_of(p) == NO_ERROR || code_of(p) == NAME_ERROR) {
+			if (code_of(p) == NO_ERROR || code_of(p) == NAME_ERROR ||
+			    (q[i].extra > 0 && code_of(p) == FORMAT_ERROR)) {
 				memcpy(q[i].answer, p, (size_t)n);
 				q[i].got = (size_t)n;
 			} else if (code_of(p) == SERVER_FAILURE &&
@@ -317,7 +334,8 @@ converse(const struct dns *d, struct query q[QUERIES])
 
 	for (s = 0; s < d->nservers; s++) {
 		p[s] = (struct pollfd){ .events = POLLIN,
-			.fd = open_server(&d->servers[s], d->port) };
+			.fd = open_server(&d->servers[s], d->port, SOCK_DGRAM |
+			    SOCK_NONBLOCK, 0) };
 		ways += p[s].fd >= 0;
 	}
 	while (ways > 0 && (q[0].got == 0 || q[1].got == 0) && now < end) {
@@ -369,26 +387,63 @@ dns_find(const struct dns *d, const char *name,
 	return why;
 }
 
+/* RFC 7766: the answer of that server in `answer`. Its length, or 0. */
+static size_t
+ask_by_tcp(const struct dns *d, const struct ip_address *server,
+    const struct query *q, unsigned char *answer)
+{
+	unsigned char p[2 + DNS_TEXT];
+	int64_t end = clock_ms() + d->timeout * 1000;
+	int fd = open_server(server, d->port, SOCK_STREAM, d->timeout);
+	size_t have = 0, due = 2;
+	ssize_t n;
+
+	p[0] = (unsigned char)(q->length >> 8);
+	p[1] = (unsigned char)q->length;
+	memcpy(p + 2, q->question, q->length);
+	n = fd < 0 ? -1 : send(fd, p, q->length + 2, MSG_NOSIGNAL);
+	while (n > 0 && have < due && clock_ms() < end) {
+		n = recv(fd, p + have, due - have, 0);
+		have += n > 0 ? (size_t)n : 0;
+		if (have == 2 && (due += two(p)) > sizeof p)
+			break;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (have < due || !answers(q, p + 2, due - 2) ||
+	    (code_of(p + 2) != NO_ERROR && code_of(p + 2) != NAME_ERROR))
+		return 0;
+	memcpy(answer, p + 2, due - 2);
+	return due - 2;
+}
+
 size_t
 dns_text(const struct dns *d, const char *name, unsigned char answer[DNS_TEXT])
 {
-	/* RFC 6891 section 6.1.2: how much we take. */
-	static const unsigned char opt[] = { 0, 0, 41, DNS_TEXT >> 8,
-		DNS_TEXT & 255, 0, 0, 0, 0, 0, 0 };
+	/* How much we take; a server that does not know that is asked by TCP. */
+	static const unsigned char opt[] = { 0, 0, 41, UDP_TEXT >> 8,
+		UDP_TEXT & 255, 0, 0, 0, 0, 0, 0 };
 	struct query q[QUERIES] = { { .extra = sizeof opt }, { .got = 1 } };
 	uint16_t id;
+	size_t s, n = 0;
 
 	if (random_bytes(&id, sizeof id) < 0)
 		return 0;
 	q[0].length = dns_question(q[0].question, name, DNS_TXT, id);
-	if (q[0].length == 0 || q[0].length + sizeof opt > DNS_PACKET)
+	if (q[0].length == 0)
 		return 0;
 	memcpy(q[0].question + q[0].length, opt, sizeof opt);
 	q[0].question[11] = 1;
 	q[0].length += sizeof opt;
 	converse(d, q);
-	if (q[0].got == 0 || q[0].answer[2] & 2)
-		return 0;
-	memcpy(answer, q[0].answer, q[0].got);
-	return q[0].got;
+	n = q[0].got;
+	memcpy(answer, q[0].answer, n);
+	if (n == 0 || (!(answer[2] & 2) && code_of(answer) != FORMAT_ERROR))
+		return n;
+	q[0].question[11] = 0;
+	q[0].length -= sizeof opt;
+	q[0].extra = 0;
+	for (n = s = 0; n == 0 && s < d->nservers; s++)
+		n = ask_by_tcp(d, &d->servers[s], &q[0], answer);
+	return n;
 }

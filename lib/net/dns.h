@@ -1,7 +1,8 @@
 /*
  * Questions to the name servers of resolv.conf, for A and AAAA at once, by UDP
  * (RFC 1035). As musl does: all servers are asked at once and again, a failure
- * is asked once more, the first answer counts.
+ * is asked once more, the first answer counts. TXT is asked for by TCP too, when
+ * the answer was cut.
  */
 #ifndef SENDROUTE_DNS_H
 #define SENDROUTE_DNS_H
@@ -11,7 +12,7 @@
 enum {
 	DNS_SERVERS = 3,
 	DNS_PACKET = 512,
-	DNS_TEXT = 1232,	/* of an answer by RFC 6891, in one piece */
+	DNS_TEXT = 4096,	/* of an answer by TCP; by UDP less comes */
 	DNS_TXT = 16
 };
 
@@ -37,7 +38,7 @@ int dns_find(const struct dns *d, const char *name,
 
 /*
  * dns_text(d, name, answer): the TXT records of that name, as the answer's packet.
- * Its length; 0: none came, or it was cut.
+ * Its length; 0: none came.
  */
 size_t dns_text(const struct dns *d, const char *name,
     unsigned char answer[DNS_TEXT]);
