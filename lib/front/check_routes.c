@@ -12,6 +12,7 @@
 #include "lib/base/clock.h"
 #include "lib/config/senders.h"
 #include "lib/front/verified.h"
+#include "lib/mail/verify.h"
 #include "lib/net/dial.h"
 #include "lib/net/resolve.h"
 #include "lib/relay/session.h"
@@ -115,6 +116,28 @@ check_secrets(struct checked *c)
 	    &r->secret_access_key.err);
 	check_secret(c, "client-key", r->client_key ? r->client_key :
 	    r->client_cert, &r->identity_err);
+	check_secret(c, "dkim-key", r->dkim_key, &r->dkim_err);
+}
+
+/* What receivers of signed mail will find. */
+static void
+check_dkim(struct checked *c)
+{
+	const struct route *r = c->r;
+	struct result res = { 0 };
+	const char *why;
+	bool certain;
+
+	if (r->dkim.n.n == 0)
+		return;
+	why = verify_published(r->dkim_domain, r->dkim_selector, &r->dkim,
+	    &certain);
+	snprintf(res.text, sizeof res.text, "%s._domainkey.%s%s%s",
+	    r->dkim_selector, r->dkim_domain, why ? ": " : "", why ? why : "");
+	if (why && certain)
+		fail(c, "dkim", &res);
+	else
+		NOTE(c, "dkim", !why, "%s", res.text);
 }
 
 /* Does SES take what the pattern stands for, because `name` is verified? */
@@ -415,6 +438,7 @@ check_all_routes(struct check *k)
 		snprintf(c.name, sizeof c.name, "route %.70s", r->name);
 		check_secrets(&c);
 		check_senders(&c);
+		check_dkim(&c);
 		switch (r->type) {
 		case ROUTE_SES:
 			check_ses(&c);

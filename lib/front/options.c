@@ -57,6 +57,7 @@ const char options_help[] =
 "  -q, -qf       run the queue: what is due, everything; -q15m: again and again\n"
 "  -bp           list the queue, as mailq does (--json: as JSON)\n"
 "  --check       try every route, send nothing\n"
+"  --dkim-keygen DIR, --verify-dkim   make a key; check a message's signatures\n"
 "  --version     what is built in\n"
 "More: sendroute(8)\n";
 

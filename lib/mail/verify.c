@@ -274,6 +274,31 @@ take_key(struct signature *s, unsigned char *der, size_t size,
 	return true;
 }
 
+const char *
+verify_published(const char *domain, const char *selector,
+    const struct private_key *private, bool *certain)
+{
+	struct signature s = { .why = NULL };
+	struct buf text = { 0 };
+	unsigned char der[1024];
+	struct x509_key key;
+
+	buf_addf(&text, "d=%s;s=%s", domain, selector);
+	take_tags(&s.tags, buf_str(&text), text.len);
+	if (find_key(&s, -1) && take_key(&s, der, sizeof der, &key)) {
+		if (key.n.n != private->n.n ||
+		    memcmp(key.n.p, private->n.p, key.n.n) != 0)
+			says(&s, FAIL, "another key is there");
+		else if (lists(tag_or(&s.record, "t", ""), "y"))
+			says(&s, DEFER, "t=y, a test: receivers need not care");
+	}
+	*certain = s.verdict == FAIL;
+	buf_free(&s.tags);
+	buf_free(&s.record);
+	buf_free(&text);
+	return s.why;
+}
+
 /* --- after the body --- */
 
 /* The fields of h=, each taken from the bottom up, once. */

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "bearssl-glue.h"
 #include "lib/base/result.h"
 
 enum { VERIFY_MAX = 16 };	/* signatures that are looked at */
@@ -18,5 +19,12 @@ enum { VERIFY_MAX = 16 };	/* signatures that are looked at */
  * asked for; or -1 with res filled.
  */
 int verify_run(int fd, const char *keys, FILE *out, struct result *res);
+
+/*
+ * verify_published(domain, selector, key, certain): does the DNS have that key?
+ * NULL: it does; or what is wrong. *certain false: all may be well nevertheless.
+ */
+const char *verify_published(const char *domain, const char *selector,
+    const struct private_key *key, bool *certain);
 
 #endif

@@ -31,6 +31,7 @@ TREES = {
     "dovecot": ["dovecot-core", "dovecot-submissiond", "dovecot-lmtpd"],
     "msmtp": ["msmtp"],
     "dma": ["dma"],
+    "opendkim": ["opendkim", "opendkim-tools"],
     "nullmailer": ["nullmailer"],
 }
 
