@@ -12,7 +12,10 @@
 #   make layers       prove that includes only go down
 #   make clean        remove what was built;  make distclean: the sources too
 #
+#   CONFIG=FILE       compile a configuration in, for where there is none
 #   SENDERS=FILE      compile a sender list in (`senders builtin`)
+#   CA=FILE           compile the root certificates of a PEM file in; CA=amazon:
+#                     Amazon's five, of this machine's bundle; CA=system: all
 #   BEARSSL=DIR CJSON=DIR CC=...    unpacked sources, another compiler
 #   SOURCE_DATE_EPOCH=SECONDS       build time, for reproducible builds
 #   V=1               show the commands
@@ -29,6 +32,7 @@ USES_CJSON = ses.c lib/aws/credentials.c lib/front/listing.c \
 	lib/front/verified.c
 USES_VERSION = sendroute.c ses.c
 USES_BUILD_TIME = lib/base/clock.c
+USES_BUILTIN = sendroute.c lib/net/tls_chain.c
 
 # Debian's packages, each after what shows that it is there: a command, a file,
 # or a Python module.
@@ -57,12 +61,15 @@ PYTHON = /usr/bin/python3
 VERSION := $(or $(if $(wildcard .git),$(shell \
 	git describe --tags 2>/dev/null)),0.1)
 
-ifeq ($(origin CONFIG),command line)
-$(error CONFIG= (a configuration compiled in) is not built yet)
-endif
-ifeq ($(origin CA),command line)
-$(error CA= (root certificates compiled in) is not built yet)
-endif
+# What is compiled in, and what looks at it when the program is built.
+BUILTIN = $(CONFIG)$(SENDERS)$(CA)
+SYSTEM_CA = /etc/ssl/certs/ca-certificates.crt
+CA_FILE = $(if $(filter amazon system,$(CA)),$(SYSTEM_CA),$(CA))
+CA_WHICH = $(or $(filter amazon system,$(CA)),all)
+COMPILE_IN = dist/compile-in.c $(addprefix lib/net/,roots.c der.c dial.c \
+	resolve.c http_url.c) $(addprefix lib/config/,parse.c check.c \
+	keywords.c values.c config.c senders.c pattern.c file.c) \
+	$(addprefix lib/base/,buf.c result.c base64.c clock.c zone.c)
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
 WERROR = $(if $(filter true,$(CI)),-Werror)
@@ -107,10 +114,11 @@ CJSON_DIR = $(or $(CJSON),build/src/cjson)
 FETCHED = $(if $(strip $(FETCH)),build/src/fetched$(subst $() ,-,$(FETCH)))
 
 SRC = $(wildcard $(TOP_SRC)) $(sort $(wildcard lib/*/*.c))
-OBJ = $(SRC:%.c=build/obj/%.o) build/obj/build/builtin.o
+OBJ = $(SRC:%.c=build/obj/%.o) build/obj/build/builtin.o \
+	build/obj/build/roots.o
 SAN = $(filter-out build/san/sendroute.o build/san/lib/small/%.o,\
 	$(SRC:%.c=build/san/%.o)) \
-	build/san/build/builtin.o
+	build/san/build/builtin.o build/san/build/roots.o
 LIBS = build/dep/musl/libbearssl.a build/dep/musl/libcjson.a
 HOST_LIBS = build/dep/host/libbearssl.a build/dep/host/libcjson.a
 
@@ -124,7 +132,9 @@ BUILDING = $(filter-out clean distclean help layers uninstall,$(or \
 TESTING = $(filter check check-all demo bench tests build/unit/% \
 	build/san/%,$(MAKECMDGOALS))
 BENCHING = $(filter bench,$(MAKECMDGOALS))
-TOOLS = $(if $(filter musl-gcc,$(firstword $(CC))),musl-gcc:musl-tools) \
+BUILTIN_TOOLS = $(if $(BUILTIN),/usr/include/stdio.h:libc6-dev) $(if \
+	$(filter amazon system,$(CA)),$(SYSTEM_CA):ca-certificates)
+TOOLS = $(BUILTIN_TOOLS) $(if $(filter musl-gcc,$(firstword $(CC))),musl-gcc:musl-tools) \
 	$(BUILD_TOOLS) $(if $(strip $(FETCH)),$(FETCH_TOOLS)) \
 	$(if $(TESTING),$(TEST_PACKAGES)) $(if $(BENCHING),$(BENCH_PACKAGES))
 HAVE_TOOLS = build/tools$(if $(TESTING),-test)$(if $(BENCHING),-bench)
@@ -152,7 +162,8 @@ REMEMBER_MUSL = $(CC) $(DEP_MUSL) $(BEARSSL_FLAGS) $(CJSON_FLAGS) \
 	$(BEARSSL_DIR) $(CJSON_DIR)
 REMEMBER_HOST = $(HOSTCC) $(DEP_HOST) $(BEARSSL_FLAGS) $(CJSON_FLAGS) \
 	$(BEARSSL_DIR) $(CJSON_DIR)
-REMEMBER_SENDERS = $(abspath $(SENDERS))
+REMEMBER_BUILTIN = $(abspath $(SENDERS)) $(abspath $(CONFIG)) \
+	$(CA_WHICH) $(abspath $(CA_FILE))
 REMEMBER_EPOCH = $(SOURCE_DATE_EPOCH)
 REMEMBER_TOOLS = $(sort $(TOOLS))
 $(eval $(call remember,own,REMEMBER_OWN))
@@ -160,7 +171,7 @@ $(eval $(call remember,san,REMEMBER_SAN))
 $(eval $(call remember,link,REMEMBER_LINK))
 $(eval $(call remember,musl,REMEMBER_MUSL))
 $(eval $(call remember,host,REMEMBER_HOST))
-$(eval $(call remember,senders,REMEMBER_SENDERS))
+$(eval $(call remember,builtin,REMEMBER_BUILTIN))
 $(eval $(call remember,epoch,REMEMBER_EPOCH))
 $(eval $(call remember,version,VERSION))
 $(eval $(call remember,$(notdir $(HAVE_TOOLS)),REMEMBER_TOOLS))
@@ -207,7 +218,7 @@ cjson = mkdir -p $(@D) && $1 $(CJSON_FLAGS) -include dist/cjson-small.h \
 
 sendroute: $(OBJ) $(LIBS) build/flags/link
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LINK) -o $@ $(OBJ) $(LIBS)
+	$(Q)$(if $(CONFIG),umask 066;) $(CC) $(LINK) -o $@ $(OBJ) $(LIBS)
 
 build/smaller: private TRY = $(SMALLER)
 build/smallest: private TRY = $(SMALLEST)
@@ -222,14 +233,34 @@ build/obj/%.o: %.c build/flags/own build/smaller build/smallest | $(FETCHED) $(H
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(OWN) $(WERROR) $(OPT) $(EXTRA) -MMD -MP -c -o $@ $<
 
-# The assembler takes the list as it is: compilers need 20 s for 4 MB of C.
-build/builtin.c: $(SENDERS) build/flags/senders Makefile
-	@cat $(or $(SENDERS),/dev/null) >build/builtin.list
-	@printf '%s\n' '#include "lib/config/senders.h"' '' \
-	'__asm__(".section .rodata.senders_builtin,\"a\"\n"' \
-	'    ".globl senders_builtin\nsenders_builtin:\n"' \
-	'    ".incbin \"build/builtin.list\"\n"' \
-	'    ".byte 0\n.previous");' >$@
+# Looks at what is compiled in, with the program's own parsers.
+build/compile-in: $(COMPILE_IN) build/flags/builtin | $(HAVE_TOOLS)
+	$(call say,CC,$@)
+	$(Q)$(HOSTCC) $(STD) $(WARN) $(WERROR) -O1 -ffunction-sections \
+	    -fdata-sections -I. -Wl,--gc-sections -o $@ $(COMPILE_IN)
+
+# The assembler takes the texts as they are: compilers need 20 s for 4 MB of C.
+# There may be a secret in them.
+incbin = '__asm__(".section .rodata.$1,\"a\"\n"' \
+	'    ".globl $1\n$1:\n"' '    ".incbin \"build/builtin.$2\"\n"' \
+	'    ".byte 0\n.previous");'
+build/builtin.c: $(SENDERS) $(CONFIG) build/flags/builtin Makefile \
+		$(if $(BUILTIN),build/compile-in)
+	$(if $(SENDERS),@build/compile-in senders $(SENDERS))
+	$(if $(CONFIG),@build/compile-in config $(CONFIG) $(if $(SENDERS),list))
+	@umask 077; rm -f build/builtin.list build/builtin.conf; \
+	$(if $(CONFIG),mkdir -p build/obj/build && chmod 0700 build/obj/build;) \
+	cat $(or $(SENDERS),/dev/null) >build/builtin.list && \
+	cat $(or $(CONFIG),/dev/null) >build/builtin.conf
+	@printf '%s\n' '#include "lib/config/senders.h"' \
+	$(call incbin,senders_builtin,list) \
+	$(call incbin,config_builtin,conf) >$@
+
+build/roots.c: $(CA_FILE) build/flags/builtin Makefile \
+		$(if $(CA),build/compile-in)
+	@$(if $(CA),build/compile-in roots $(CA_FILE) $(CA_WHICH) \
+	    $(or $(SOURCE_DATE_EPOCH),$$(date +%s)),printf '%s\n' \
+	    '#include "lib/net/roots.h"' 'const struct roots roots_builtin;') >$@
 
 both = build/obj/$(1:.c=.o) build/san/$(1:.c=.o)
 each = $(foreach f,$1,$(call both,$f))
@@ -240,6 +271,9 @@ $(call each,$(USES_BEARSSL)): private EXTRA += -isystem $(BEARSSL_DIR)/inc
 $(call each,$(USES_CJSON)): private EXTRA += -isystem $(CJSON_DIR)
 $(call each,$(USES_VERSION)): private EXTRA += -DVERSION='"$(VERSION)"'
 $(call each,$(USES_VERSION)): build/flags/version
+$(call each,$(USES_BUILTIN)): private EXTRA += \
+	$(if $(CONFIG),-DCONFIG_BUILTIN=1) $(if $(CA),-DROOTS_BUILTIN=1)
+$(call each,$(USES_BUILTIN)): build/flags/builtin
 $(call each,$(USES_BUILD_TIME)): private EXTRA += \
 	-DBUILD_TIME=$(or $(SOURCE_DATE_EPOCH),$$(date +%s))
 $(call each,$(USES_BUILD_TIME)): build/flags/epoch
@@ -314,9 +348,13 @@ RUNS = $(patsubst dist/%,%,$(wildcard dist/systemd/* dist/cron.d/* \
 # Only root can give a file to a group, and a program that is set-group-ID to
 # the builder's own group would lend that.
 ROOT = $(filter 0,$(shell id -u))
-MODE = $(if $(and $(SETGID),$(ROOT)),-o root -g '$(SETGID)' -m 2755,-m 0755)
+# With a configuration inside, the program may hold a secret.
+READ = $(if $(CONFIG),11,55)
+MODE = $(if $(and $(SETGID),$(ROOT)),-o root -g '$(SETGID)' -m 27$(READ),\
+	-m 07$(READ))
 
-# A configuration that is there is the administrator's and stays.
+# A configuration that is there is the administrator's and stays. One that is
+# compiled in is not put out of force by the sample.
 install: sendroute
 	@dist/make-queue -n '$(SETGID)'
 	install -d $(SBIN) $(BIN) $(LIBEXEC) $(DOC) $(DESTDIR)$(SYSCONFDIR)
@@ -326,7 +364,9 @@ install: sendroute
 	ln -sf ../sbin/sendroute $(BIN)/newaliases
 	ln -sf ../../sbin/sendroute $(LIBEXEC)/qmail-remote
 	install -m 0644 dist/sendroute.conf $(wildcard README* LICENSE) $(DOC)
+ifeq ($(CONFIG),)
 	test -e $(CONF) || install -m 0644 dist/sendroute.conf $(CONF)
+endif
 	install -d $(addprefix $(DOC)/,$(sort $(dir $(RUNS))))
 	for f in $(RUNS); do \
 	    sed 's,/usr/local/,$(PREFIX)/,g; s,/var/spool/sendroute,$(SPOOLDIR),g' \
@@ -352,7 +392,8 @@ uninstall:
 
 clean:
 	rm -rf sendroute build/obj build/san build/unit build/dep build/flags \
-	    build/tools* build/builtin.* build/smalle*
+	    build/tools* build/builtin.* build/roots.c build/compile-in \
+	    build/smalle*
 
 distclean:
 	rm -rf sendroute build

@@ -32,6 +32,7 @@
 #include "lib/mail/aliases.h"
 #include "lib/mail/intake.h"
 #include "lib/mail/verify.h"
+#include "lib/net/roots.h"
 #include "ses.h"
 
 #ifndef VERSION
@@ -211,16 +212,27 @@ config_file(const struct program *p)
 	return file ? file : default_config;
 }
 
+/* What is compiled in stands in for the usual file alone. */
+static bool
+uses_builtin(const char *file)
+{
+	return CONFIG_BUILTIN && file == default_config &&
+	    access(file, F_OK) < 0 && errno == ENOENT;
+}
+
 static int
 load_config(struct program *p, struct result *res)
 {
+	const char *file = config_file(p);
 	struct result unused;
 
 	if (p->options.config && p->set_id && drop_privilege(res) < 0)
 		return -1;
 	p->uid = getuid();
 	p->gid = getgid();
-	if (config_load(&p->config, config_file(p), res) < 0)
+	if ((uses_builtin(file) ? config_parse(&p->config,
+	    "the built-in configuration", config_builtin, res) :
+	    config_load(&p->config, file, res)) < 0)
 		return -1;
 	log_open(&p->log, p->config.log_target, p->config.log_file);
 	config_open_secrets(&p->config, &p->log);
@@ -437,10 +449,12 @@ open_queue(struct program *p, struct result *res)
 static int
 list_mode(struct program *p)
 {
+	const char *file = config_file(p);
 	struct result res = { 0 };
 
 	/* Without any configuration there is no queue either. */
-	if (access(config_file(p), F_OK) == 0 && load_config(p, &res) < 0)
+	if ((access(file, F_OK) == 0 || uses_builtin(file)) &&
+	    load_config(p, &res) < 0)
 		return complain(p, &res);
 	if (p->config.queue == NULL) {
 		puts(p->options.json ? "[]" :
@@ -661,6 +675,11 @@ version_mode(void)
 	buf_addf(&out, "sendroute %s (%s, %s)\n"
 	    "built in: routes smtp, lmtp, ses, maildir, qmail; sender list of %zu lines\n",
 	    VERSION, tls_library(), ses_library(), lines);
+	if (CONFIG_BUILTIN)
+		buf_adds(&out, "built in: a configuration\n");
+	if (ROOTS_BUILTIN)
+		buf_addf(&out, "built in: %zu root certificates\n",
+		    roots_builtin.n);
 	fputs(buf_str(&out), stdout);
 	buf_free(&out);
 	return EXIT_OK;

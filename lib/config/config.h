@@ -113,6 +113,15 @@ struct config {
  */
 int config_load(struct config *c, const char *file, struct result *res);
 
+/*
+ * The configuration compiled in with `make CONFIG=FILE`: its text, "" when there is
+ * none. CONFIG_BUILTIN, from the Makefile: is there one?
+ */
+#ifndef CONFIG_BUILTIN
+#define CONFIG_BUILTIN 0
+#endif
+extern const char config_builtin[];
+
 /* config_parse(c, name, text, res): the same from memory; name for texts. */
 int config_parse(struct config *c, const char *name, const char *text,
     struct result *res);

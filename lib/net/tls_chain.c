@@ -10,6 +10,7 @@
 #include "lib/base/clock.h"
 #include "lib/net/anchors.h"
 #include "lib/net/dial.h"
+#include "lib/net/roots.h"
 
 enum { CERT_MAX = 32768 };	/* bytes of one certificate */
 
@@ -19,6 +20,26 @@ verifier_of(const br_x509_class *const *ctx)
 	return (struct verifier *)(uintptr_t)(const void *)ctx;
 }
 
+/* One more anchor for the minimal engine. */
+static void
+use_anchor(struct verifier *v, const struct anchor *a)
+{
+	br_x509_trust_anchor *ta = &v->anchors[v->nanchors++];
+
+	ta->dn.data = der_bytes(a->subject);
+	ta->dn.len = a->subject.n;
+	ta->flags = a->ca ? BR_X509_TA_CA : 0;
+	if (a->key.curve != 0) {
+		ta->pkey.key_type = BR_KEYTYPE_EC;
+		ta->pkey.key.ec = (br_ec_public_key){ a->key.curve,
+			der_bytes(a->key.q), a->key.q.n };
+	} else {
+		ta->pkey.key_type = BR_KEYTYPE_RSA;
+		ta->pkey.key.rsa = (br_rsa_public_key){ der_bytes(a->key.n),
+			a->key.n.n, der_bytes(a->key.e), a->key.e.n };
+	}
+}
+
 /*
  * Keep a copy of a certificate that is trusted, as one more anchor. false: it is
  * none that can be used, or there is trouble.
@@ -26,33 +47,23 @@ verifier_of(const br_x509_class *const *ctx)
 static bool
 keep_anchor(struct verifier *v, const unsigned char *der, size_t len)
 {
-	br_x509_trust_anchor *ta = &v->anchors[v->nanchors];
 	char *copy = mem_dup(der, len);
 	struct x509_view view;
-	struct x509_key key;
+	struct anchor a;
 
 	if (copy == NULL) {
 		v->trouble = BR_ERR_X509_LIMIT_EXCEEDED;
 		return false;
 	}
 	if (x509_view(&view, (unsigned char *)copy, len) < 0 ||
-	    !x509_key(&view, &key)) {
+	    !x509_key(&view, &a.key)) {
 		free(copy);
 		return false;
 	}
-	ta->dn.data = der_bytes(view.subject);
-	ta->dn.len = view.subject.n;
-	ta->flags = x509_is_ca(&view) ? BR_X509_TA_CA : 0;
-	if (key.curve != 0) {
-		ta->pkey.key_type = BR_KEYTYPE_EC;
-		ta->pkey.key.ec = (br_ec_public_key){ key.curve, der_bytes(key.q),
-			key.q.n };
-	} else {
-		ta->pkey.key_type = BR_KEYTYPE_RSA;
-		ta->pkey.key.rsa = (br_rsa_public_key){ der_bytes(key.n), key.n.n,
-			der_bytes(key.e), key.e.n };
-	}
-	v->copies[v->nanchors++] = copy;
+	a.subject = view.subject;
+	a.ca = x509_is_ca(&view);
+	v->copies[v->nanchors] = copy;
+	use_anchor(v, &a);
 	return true;
 }
 
@@ -64,6 +75,25 @@ add_anchor(void *ctx, const unsigned char *der, size_t len)
 
 	if (v->nanchors < CHAIN_ANCHORS && keep_anchor(v, der, len))
 		v->minimal.trust_anchors_num = v->nanchors;
+}
+
+/* roots_find's callback. */
+static void
+add_root(void *ctx, const struct anchor *a)
+{
+	struct verifier *v = ctx;
+
+	if (v->nanchors < CHAIN_ANCHORS) {
+		use_anchor(v, a);
+		v->minimal.trust_anchors_num = v->nanchors;
+	}
+}
+
+/* What is compiled in comes before the system's, not before a `ca-file`. */
+static bool
+uses_builtin(const struct verifier *v)
+{
+	return ROOTS_BUILTIN && v->params->ca_file == NULL;
 }
 
 static void
@@ -106,8 +136,14 @@ check_chain(struct verifier *v, const struct x509_view *view)
 	const br_x509_class **minimal = &v->minimal.vtable;
 	struct der wanted[2] = { view->issuer, view->subject };
 
-	v->roots = anchors_find(v->ca_fd, wanted, v->certs == 0 ? 2 : 1,
-	    add_anchor, v);
+	if (uses_builtin(v)) {
+		v->roots = (int)roots_builtin.n;
+		roots_find(&roots_builtin, view->issuer, add_root, v);
+		if (v->certs == 0)
+			roots_find(&roots_builtin, view->subject, add_root, v);
+	} else
+		v->roots = anchors_find(v->ca_fd, wanted,
+		    v->certs == 0 ? 2 : 1, add_anchor, v);
 	v->self_issued = view->issuer.n == view->subject.n &&
 	    memcmp(view->issuer.p, view->subject.p, view->issuer.n) == 0;
 	x509_common_name(view->issuer, v->last_issuer, sizeof v->last_issuer);
@@ -232,6 +268,9 @@ chain_open(struct stream *s, struct verifier *v)
 	if (dial_is_address(v->params->host))
 		return stream_fail(s, CAUSE_OPERATOR, "TLS: a host given as an "
 		    "address needs a `tls-pin`: certificates are checked for names");
+	v->ca_path = "the certificates compiled in";
+	if (uses_builtin(v))
+		return 0;
 	v->ca_fd = anchors_open(v->params->ca_file, &v->ca_path);
 	if (v->ca_fd >= 0)
 		return 0;

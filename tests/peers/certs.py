@@ -21,6 +21,7 @@ KINDS = {
     "p384": ("ec384", "ca", "localhost", "DNS:localhost", -1, 30),
     "other-name": ("ec", "ca", "other.test", "DNS:other.test", -1, 30),
     "wildcard": ("ec", "ca", "wild", "DNS:*.localhost,DNS:localhost", -1, 30),
+    "named": ("ec", "ca", "relay.test", "DNS:relay.test", -1, 30),
     "expired": ("ec", "ca", "localhost", "DNS:localhost", -30, -2),
     "not-yet": ("ec", "ca", "localhost", "DNS:localhost", 2, 30),
     "self-signed": ("ec", None, "localhost", "DNS:localhost", -1, 30),
