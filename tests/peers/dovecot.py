@@ -170,7 +170,7 @@ class Dovecot(MailServer):
         os.symlink(self.root + "/usr/lib/dovecot/modules",
                    self.path("run/modules"))
         os.chown(self.path("mail"), who.pw_uid, who.pw_gid)
-        self.write("users", "%s:{PLAIN}%s\nclient.test:{PLAIN}x\n" % (
+        self.write("users", "%s:{PLAIN}%s\nlocalhost:::::::nopassword=y\n" % (
             self.user, self.password))
         self.write("oauth2.conf", "introspection_mode = get\n"
                    "introspection_url = http://127.0.0.1:%d/?token=\n"

@@ -40,7 +40,9 @@ message_size_limit = {limit}
 check_spool_space = 0
 smtp_accept_max = 0
 smtp_accept_queue_per_connection = 0
-recipients_max = 0
+recipients_max = {recipients}
+smtp_accept_max_per_connection = {messages}
+{more}
 host_lookup =
 rfc1413_hosts =
 dns_ipv4_lookup = *
@@ -106,6 +108,10 @@ class Exim(MailServer):
     LOGS = ["log/mainlog", "log/paniclog"]
     QUEUES = ["spool/input"]
 
+    def more(self):
+        """Of the main configuration."""
+        return ""
+
     def lay_out(self):
         self.who = pwd.getpwnam(OWNER) if os.getuid() == 0 else \
             pwd.getpwuid(os.getuid())
@@ -124,7 +130,8 @@ class Exim(MailServer):
             home=self.home, binary=self.binary, domain=DOMAIN,
             uid=self.who.pw_uid, gid=self.who.pw_gid, limit=self.limit,
             starttls=self.starttls, implicit=self.implicit, user=self.user,
-            password=self.password))
+            password=self.password, recipients=self.recipients,
+            messages=self.messages or 1000, more=self.more()))
 
     def give(self, name):
         os.chown(self.path(name), self.who.pw_uid, self.who.pw_gid)

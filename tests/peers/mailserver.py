@@ -59,16 +59,20 @@ class MailServer:
 
     cert        kind of certificate, see certs.KINDS
     limit       the largest message, in bytes
+    recipients  so many in one transaction; 0: any number
+    messages    so many on one connection (Exim's alone)
     starttls, implicit  its two ports
     """
 
     name = "mail server"
 
     def __init__(self, cert="good", user="apikey", password="s3cret/+=",
-                 mailboxes=("alice", "bob", "carol"), limit=100 << 20):
+                 mailboxes=("alice", "bob", "carol"), limit=100 << 20,
+                 recipients=0, messages=0):
         self.cert, self.key = certificates.server(cert)
         self.user, self.password = user, password
         self.mailboxes, self.limit = mailboxes, limit
+        self.recipients, self.messages = recipients, messages
         self.process, self.home = None, None
         self.root = unpack.tree(self.name.lower())
         self.settle_down(3)
@@ -377,6 +381,24 @@ class Deliveries(Case):
         done = self.send(to=MANY[:50] + ["nobody-here"] + MANY[50:])
         self.one_line(done, 69, "nobody-here@example.test")
         self.assertEqual(self.server.arrived(), set(MANY))
+
+    def test_200_recipients_where_50_or_100_are_the_most(self):
+        """All on one connection, in as many transactions as it takes."""
+        names = ["two%03d" % number for number in range(200)]
+        for most in (50, 100):
+            server = self.begin(mailboxes=names, recipients=most)
+            self.addCleanup(server.close)
+            done = run(["-v", "-i", "-f", SENDER, "--", *(
+                name + "@" + DOMAIN for name in names)], MESSAGE, timeout=120,
+                       conf=self.conf(self.route(server=server)))
+            with self.subTest(most=most):
+                self.expect(done, 0)
+                self.assertEqual(server.arrived(), set(names))
+                for name in names:
+                    self.same_bytes(server.take(name)[1], crlf(MESSAGE), name)
+                for line, count in (("> STARTTLS", 1), ("> MAIL", 200 // most),
+                                    ("< 452", 200 * (200 // most - 1) // 2)):
+                    self.assertEqual(done.err.count(line), count, line)
 
     def test_the_null_sender(self):
         self.quiet(self.send(sender="<>"))

@@ -69,6 +69,7 @@ smtpd_sasl_path = inet:127.0.0.1:{auth}
 smtpd_client_restrictions = permit_sasl_authenticated, reject
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_error_sleep_time = 0
+smtpd_recipient_limit = {recipients}
 smtpd_client_connection_count_limit = 0
 """
 
@@ -202,7 +203,8 @@ class Postfix(MailServer):
         self.write("conf/main.cf", MAIN.format(
             home=self.home, root=self.root, owner=OWNER, nobody=NOBODY,
             group=GROUP, uid=owner.pw_uid, gid=owner.pw_gid, domain=DOMAIN,
-            limit=self.limit, auth=self.auth.port))
+            limit=self.limit, recipients=self.recipients or 1000,
+            auth=self.auth.port))
 
     def folders(self, owner, group):
         """As its own installation lays them out, owners and modes included."""

@@ -13,14 +13,14 @@ from relay import Relay
 
 
 class WithDovecot(Case):
-    server = None
+    server, how = None, {}
 
     @classmethod
     def setUpClass(cls):
         # What it takes goes on to here.
         cls.onward = Relay(tls="off", users=None)
         try:
-            cls.server = Dovecot(relay=cls.onward.port)
+            cls.server = Dovecot(relay=cls.onward.port, **cls.how)
         except unpack.Unavailable as reason:
             if os.environ.get("CI"):
                 raise
@@ -147,6 +147,36 @@ class Auth(WithDovecot):
         for auth in ("plain", "cram-md5", "scram-sha-256"):
             with self.subTest(auth=auth):
                 self.fails(auth, self.PASSWORDS[auth], user="nobody")
+
+
+class External(WithDovecot):
+    """By a certificate, whose common name is the account."""
+
+    how = {"mechanisms": "external"}
+
+    def send(self, kind):
+        return run(["-v", "-i", "-f", SENDER, "x@" + DOMAIN], MESSAGE,
+                   conf=self.conf(
+                       "route r\n\ttype smtp\n\thost localhost\n\tport %d\n"
+                       "\tca-file %s\n\tsenders *\n\tclient-cert %s\n"
+                       "\tclient-key %s\n" % (
+                           self.server.starttls, certificates.ca,
+                           *certificates.server(kind))))
+
+    def test_it_is_known(self):
+        for kind in ("good", "chained"):
+            before = len(self.onward.accepted())
+            done = self.expect(self.send(kind), 0)
+            self.assertIn("> AUTH EXTERNAL =\n< 235 ", done.err)
+            self.assertEqual(len(self.onward.accepted()), before + 1)
+
+    def test_it_is_not(self):
+        before = len(self.onward.accepted())
+        for kind in ("stranger", "other-name"):
+            done = self.expect(self.send(kind), 75)
+            self.assertRegex(done.err, r"AUTH EXTERNAL refused \(check "
+                             r"`client-cert`\): 535 ")
+        self.assertEqual(len(self.onward.accepted()), before)
 
 
 if __name__ == "__main__":
