@@ -16,8 +16,7 @@
 #include "lib/mail/idn.h"
 #include "lib/mail/dkim.h"
 #include "lib/mail/mime.h"
-#include "lib/net/dial.h"
-#include "lib/net/http.h"
+#include "lib/net/proxy.h"
 
 #ifndef VERSION
 #define VERSION "0"
@@ -236,8 +235,8 @@ connect_endpoint(struct ses *s, struct result *res)
 	if (s->connected)
 		return 0;
 	p.ca_file = s->aws.ca_file;
-	if (dial(&s->s, url->host, url->port, NULL, capped(s, CONNECT_SECONDS),
-	    s->log, res) < 0)
+	if (proxy_dial(&s->s, aws_proxy(&s->aws, url), url->host, url->port,
+	    NULL, capped(s, CONNECT_SECONDS), s->log, res) < 0)
 		return -1;
 	s->connected = true;
 	s->used = false;
@@ -611,6 +610,12 @@ const struct result *
 ses_down(const struct ses *s)
 {
 	return s->down ? &s->down_why : NULL;
+}
+
+const char *
+ses_via(const struct ses *s)
+{
+	return s->s.via;
 }
 
 const char *

@@ -55,6 +55,9 @@ int ses_body(const char *prefix, const struct spool *spool, const char *suffix,
  */
 const struct result *ses_down(const struct ses *s);
 
+/* ses_via(s): the proxy that the last connection took, or "". */
+const char *ses_via(const struct ses *s);
+
 /*
  * ses_credentials(s, host, res): those that requests will be signed with, and the
  * endpoint's Host; both belong to s. NULL: res is filled.

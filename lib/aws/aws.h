@@ -41,6 +41,13 @@ struct endpoint {
  */
 int aws_locate(struct aws *a, struct endpoint *e, struct result *res);
 
+/*
+ * aws_proxy(a, url): the proxy by which url is to be asked: `proxy` of the route,
+ * else https_proxy or HTTPS_PROXY unless no_proxy or NO_PROXY excepts it. NULL or
+ * "": none, as for this machine itself and without TLS.
+ */
+const char *aws_proxy(const struct aws *a, const struct http_url *url);
+
 /* aws_now(a): seconds since 1970, as AWS sees them. */
 int64_t aws_now(const struct aws *a);
 

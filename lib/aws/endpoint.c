@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/net/dial.h"
+#include "lib/net/proxy.h"
 
 enum {
 	REGION_MAX = 63,	/* it becomes a label of a host name */
@@ -228,6 +229,32 @@ aws_locate(struct aws *a, struct endpoint *e, struct result *res)
 	rc = locate(a, &p, e, res);
 	profile_free(&p);
 	return rc;
+}
+
+/* The variable in small or in capital letters, as the SDKs have it. */
+static const char *
+either(const struct aws *a, const char *small, const char *capital)
+{
+	const char *value = aws_variable(a->env, small);
+
+	return value != NULL ? value : aws_variable(a->env, capital);
+}
+
+const char *
+aws_proxy(const struct aws *a, const struct http_url *url)
+{
+	const char *list;
+
+	/* Without TLS it is on this machine, which is not the proxy's. */
+	if (!url->tls)
+		return NULL;
+	if (a->route->proxy != NULL)
+		return a->route->proxy;
+	list = either(a, "no_proxy", "NO_PROXY");
+	if (dial_is_loopback(url->host) || (list != NULL &&
+	    proxy_is_excepted(list, url->host, url->port)))
+		return NULL;
+	return either(a, "https_proxy", "HTTPS_PROXY");
 }
 
 int64_t

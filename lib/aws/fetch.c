@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/net/dial.h"
+#include "lib/net/proxy.h"
 
 static int
 write_body(void *ctx, struct stream *s)
@@ -44,8 +44,8 @@ once(const struct aws *a, const struct endpoint *e, const struct fetch *q,
 
 	log_trace(a->log, "> %s %s://%s%s", q->method,
 	    e->url.tls ? "https" : "http", e->host, q->target);
-	if (dial(&s, e->url.host, e->url.port, NULL, q->seconds, a->log,
-	    res) < 0)
+	if (proxy_dial(&s, q->by_proxy ? aws_proxy(a, &e->url) : NULL,
+	    e->url.host, e->url.port, NULL, q->seconds, a->log, res) < 0)
 		return -1;
 	rc = exchange(a, e, q, &s, reply);
 	if (rc < 0)

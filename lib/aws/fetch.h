@@ -1,7 +1,6 @@
 /*
  * One small HTTP request to a service that hands out credentials, on a
- * connection of its own. No proxy is used: IMDS and the container endpoint must
- * never be asked through one.
+ * connection of its own.
  */
 #ifndef SENDROUTE_FETCH_H
 #define SENDROUTE_FETCH_H
@@ -13,6 +12,8 @@ struct fetch {
 	const struct http_field *fields;	/* Host among them */
 	size_t nfields;
 	const struct buf *body;			/* or NULL */
+	bool by_proxy;				/* the route's: see aws_proxy.
+						 * Never to IMDS, a container */
 	unsigned seconds;			/* for each step; 1 at least */
 	unsigned tries;				/* while there is no reply, or one
 						 * of 5xx or 429; 1 s between */

@@ -57,8 +57,8 @@ send(struct finder *f, const struct endpoint *e, const struct buf *body,
 	unsigned char payload[SHA256_SIZE];
 	struct signed_fields sign;
 	struct fetch q = { .method = "POST", .target = path,
-		.fields = sign.fields, .body = body, .seconds = STEP_SECONDS,
-		.tries = TRIES };
+		.fields = sign.fields, .body = body, .by_proxy = true,
+		.seconds = STEP_SECONDS, .tries = TRIES };
 	int rc;
 
 	sha256(payload, body->p, body->len);

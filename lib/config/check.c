@@ -19,6 +19,12 @@ has_password(const struct route *r)
 }
 
 static bool
+has_proxy(const struct route *r)
+{
+	return r->proxy && *r->proxy;
+}
+
+static bool
 needs_certificate_name(const char *host)
 {
 	return strncmp(host, "unix:", 5) != 0 && !dial_is_address(host);
@@ -61,7 +67,9 @@ check_smtp_tls(const struct config *c, const struct route *r,
 	if (r->tls == TLS_OFF && r->client_cert)
 		return FAIL(r, "route %s has tls off and a client-cert; "
 		    "expected one of them", r->name);
-	if (r->tls == TLS_OFF && r->user && !dial_is_loopback(r->host))
+	/* Behind a proxy localhost is another machine. */
+	if (r->tls == TLS_OFF && r->user &&
+	    (has_proxy(r) || !dial_is_loopback(r->host)))
 		return FAIL(r, "route %s would send its password without TLS; "
 		    "expected tls starttls or implicit, or a host on this "
 		    "machine", r->name);
@@ -82,9 +90,11 @@ check_smtp(const struct config *c, const struct route *r, struct result *res)
 	if (strncmp(r->host, "unix:", 5) == 0 && r->port != 0)
 		return FAIL(r, "route %s has a port and a Unix socket; "
 		    "expected one of them", r->name);
-	if (strncmp(r->host, "unix:", 5) == 0 && r->source_address)
-		return FAIL(r, "route %s has a source-address and a Unix "
-		    "socket; expected one of them", r->name);
+	if (strncmp(r->host, "unix:", 5) == 0 &&
+	    (r->source_address || has_proxy(r)))
+		return FAIL(r, "route %s has a %s and a Unix socket; expected "
+		    "one of them", r->name, r->source_address ?
+		    "source-address" : "proxy");
 	if (check_login(c, r, res) < 0)
 		return -1;
 	return check_smtp_tls(c, r, res);

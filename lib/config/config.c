@@ -114,7 +114,7 @@ holds_secret(const struct config *c)
 		if ((r->password.value && !r->password.file) ||
 		    r->password.command ||
 		    (r->secret_access_key.value && !r->secret_access_key.file) ||
-		    r->session_token)
+		    r->session_token || (r->proxy && strchr(r->proxy, '@')))
 			return true;
 	return false;
 }
@@ -304,6 +304,7 @@ route_free(struct route *r)
 	secret_free(&r->password);
 	secret_free(&r->secret_access_key);
 	str_wipe_free(r->session_token);
+	str_wipe_free(r->proxy);
 	free(r->access_key_id);
 	free(r->name);
 	free(r->fallback);

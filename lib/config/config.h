@@ -56,6 +56,9 @@ struct route {
 	struct private_key dkim;	/* from it; empty: see dkim_err */
 	struct result dkim_err;		/* why it could not be had */
 
+	/* URL, perhaps with a password; "": none, whatever the environment says */
+	char *proxy;
+
 	/* smtp and lmtp */
 	char *host;
 	unsigned port;			/* default 587; implicit: 465, off: 25, lmtp: 24 */

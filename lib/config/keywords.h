@@ -1,6 +1,5 @@
 /*
- * Every keyword of sendroute.conf(5): where it may stand, what its value is, and
- * whether its feature is built.
+ * Every keyword of sendroute.conf(5): where it may stand, and what its value is.
  */
 #ifndef SENDROUTE_KEYWORDS_H
 #define SENDROUTE_KEYWORDS_H
@@ -16,9 +15,8 @@ enum {
 };
 
 enum {
-	KW_BUILT = 1,
-	KW_REPEATS = 2,		/* may be given more than once */
-	KW_HIDDEN = 4		/* the value never shows in a text */
+	KW_REPEATS = 1,		/* may be given more than once */
+	KW_HIDDEN = 2		/* the value never shows in a text */
 };
 
 enum keyword_type {
@@ -32,8 +30,7 @@ enum keyword_type {
 	KW_URL,			/* http or https; plain http to loopback only */
 	KW_PROXY,
 	KW_PIN, KW_TAG, KW_SENDERS, KW_PATTERN, KW_LOG,
-	KW_CHOICE,		/* `set`: words in the enum's order, "| " before
-				 * those that are not built */
+	KW_CHOICE,		/* `set`: words in the enum's order */
 	/* Numbers from `min` to `max`. */
 	KW_COUNT, KW_PORT, KW_DURATION, KW_SIZE
 };

@@ -87,7 +87,7 @@ where_of(enum route_type type)
 	return IN_MAILDIR;
 }
 
-/* The types of route that k is for, but those not built. */
+/* The types of route that k is for. */
 static const char *
 types_of(const struct keyword *k)
 {
@@ -237,6 +237,8 @@ store(struct parser *p, const struct keyword *k, const char *value,
 		return add_pin(p, value);
 	case KW_LOG:
 		return set_log(p, field, value);
+	case KW_PROXY:
+		return set_text(p, field, value_is_none(value) ? "" : value);
 	case KW_CHOICE:		/* enums without negative values are unsigned */
 	case KW_PORT:
 	case KW_COUNT:
@@ -342,16 +344,12 @@ use_value(struct parser *p, const struct keyword *k, const char *value)
 	uint64_t number = 0;
 	const char *wrong = value_check(k, value, &number);
 
-	if (wrong == value_not_built)
-		return FAIL(p, "%s '%s' %s", k->name, value, wrong);
 	if (wrong && (k->flags & KW_HIDDEN))
 		return FAIL(p, "the value of '%s' %s; expected %s", k->name,
 		    wrong, k->expected);
 	if (wrong)
 		return FAIL(p, "%s '%.80s' %s; expected %s", k->name, value,
 		    wrong, k->expected);
-	if (!(k->flags & KW_BUILT))
-		return FAIL(p, "'%s' %s", k->name, value_not_built);
 	if (*seen && !(k->flags & KW_REPEATS))
 		return FAIL(p, "'%s' is given again; expected it once, and "
 		    "line %u has it", k->name, *seen);

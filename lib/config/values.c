@@ -6,7 +6,7 @@
 #include "lib/base/buf.h"
 #include "lib/config/senders.h"
 #include "lib/net/dial.h"
-#include "lib/net/http.h"
+#include "lib/net/proxy.h"
 
 #define DIGITS "0123456789"
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -16,8 +16,6 @@ enum {
 	NAME_MAX_LENGTH = 64, LABEL_MAX = 63, DOMAIN_MAX = 253, LOCAL_MAX = 64,
 	PATH_MAX_LENGTH = 4095, SOCKET_PATH_MAX = 103, TAG_MAX = 256
 };
-
-const char value_not_built[] = "is not built into this version yet";
 
 static const char out_of_range[] = "is out of range";
 static const char too_long[] = "is too long";
@@ -140,13 +138,23 @@ check_url(const char *s)
 	return NULL;
 }
 
-/* No more than its form, until there is something that could use it. */
+bool
+value_is_none(const char *s)
+{
+	return strcmp(s, "none") == 0 || strcmp(s, "off") == 0;
+}
+
 static const char *
 check_proxy(const char *s)
 {
-	if (strncmp(s, "socks5://", 9) != 0 && strncmp(s, "http://", 7) != 0)
-		return "is no proxy's URL";
-	return check_visible(s, "", DOMAIN_MAX);
+	struct proxy p;
+	const char *wrong = NULL;
+
+	if (!value_is_none(s))
+		wrong = strstr(s, "://") ? proxy_parse(s, &p) :
+		    "is no proxy's URL";
+	mem_wipe(&p, sizeof p);
+	return wrong;
 }
 
 static const char *
@@ -180,16 +188,13 @@ static const char *
 check_choice(const char *words, const char *s, uint64_t *number)
 {
 	size_t n = strlen(s), word;
-	bool built = true;
 	uint64_t i;
 
 	for (i = 0; *words; i++) {
 		word = strcspn(words, " ");
-		if (*words == '|')
-			built = false;
-		else if (word == n && memcmp(words, s, n) == 0) {
+		if (word == n && memcmp(words, s, n) == 0) {
 			*number = i;
-			return built ? NULL : value_not_built;
+			return NULL;
 		}
 		words += word + (words[word] == ' ');
 	}

@@ -10,9 +10,6 @@
 
 #include "lib/config/keywords.h"
 
-/* value_check's verdict on a choice that belongs to a later version. */
-extern const char value_not_built[];
-
 /*
  * value_check(k, value, number): NULL when value is one for k, with *number set
  * for numbers and choices; else what is wrong with it, worded to stand behind
@@ -20,6 +17,9 @@ extern const char value_not_built[];
  */
 const char *value_check(const struct keyword *k, const char *value,
     uint64_t *number);
+
+/* value_is_none(s): what turns a feature off. */
+bool value_is_none(const char *s);
 
 /* value_is_domain(s): letters, digits, - and _ in labels between dots. */
 bool value_is_domain(const char *s);

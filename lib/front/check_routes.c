@@ -87,6 +87,20 @@ fail(struct checked *c, const char *step, const struct result *res)
 	check_say(c->k, c->name, step, res);
 }
 
+/* A proxy's failure begins so. */
+static const char *
+failed_at(const struct result *res, const char *step)
+{
+	return strncmp(res->text, "proxy ", 6) == 0 ? "proxy" : step;
+}
+
+static void
+show_proxy(struct checked *c, const char *via)
+{
+	if (*via)
+		NOTE(c, "proxy", true, "%s", via);
+}
+
 /* --- secrets and lists --- */
 
 static void
@@ -217,9 +231,11 @@ check_account(struct checked *c, struct ses *s)
 	struct account a;
 	struct result res;
 	long long off;
+	int rc = account_get(s, &a, &res);
 
-	if (account_get(s, &a, &res) < 0) {
-		fail(c, "account", &res);
+	show_proxy(c, ses_via(s));
+	if (rc < 0) {
+		fail(c, failed_at(&res, "account"), &res);
 		return;
 	}
 	off = a.date ? (long long)(a.date - time(NULL)) : 0;
@@ -308,7 +324,9 @@ show_addresses(struct checked *c)
 	bool v4;
 	int i, n;
 
-	if (strncmp(c->r->host, "unix:", 5) == 0 || dial_is_address(c->r->host))
+	/* What a proxy finds only the proxy knows. */
+	if (strncmp(c->r->host, "unix:", 5) == 0 ||
+	    dial_is_address(c->r->host) || (c->r->proxy && *c->r->proxy))
 		return;
 	n = resolve(&resolve_system, c->r->host, found, NULL);
 	for (i = 0; i < n; i++) {
@@ -372,6 +390,7 @@ reached(struct session *s, enum step step)
 
 	switch (step) {
 	case STEP_CONNECTED:
+		show_proxy(c, s->s.via);
 		NOTE(c, "connect", true, "%s", s->s.peer);
 		break;
 	case STEP_TLS:
@@ -400,7 +419,7 @@ check_smtp(struct checked *c)
 	if (session_open(&s) < 0) {
 		if (c->next == STEP_TLS)
 			show_leaf(c, false);
-		fail(c, steps[c->next], &s.res);
+		fail(c, failed_at(&s.res, steps[c->next]), &s.res);
 	} else if (r->user)
 		NOTE(c, "auth", true, "%s", r->user);
 	session_close(&s);

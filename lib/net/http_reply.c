@@ -397,3 +397,13 @@ http_reply_read(struct stream *s, struct http_reply *r, bool torn)
 	mem_wipe(x.line, sizeof x.line);
 	return rc;
 }
+
+int
+http_head_read(struct stream *s, struct http_reply *r)
+{
+	struct reader x;
+
+	x.s = s;
+	x.r = r;
+	return read_final_head(&x);
+}

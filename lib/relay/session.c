@@ -7,7 +7,7 @@
 #include "bearssl-glue.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
-#include "lib/net/dial.h"
+#include "lib/net/proxy.h"
 #include "lib/relay/auth.h"
 #include "lib/relay/sasl.h"
 
@@ -241,8 +241,9 @@ connect_relay(struct session *c, const char *password)
 	int64_t seconds = c->config->timeout > 0 ? c->config->timeout :
 	    GREETING_SECONDS;
 
-	if (!c->connected && dial(&c->s, c->route->host, c->route->port,
-	    c->route->source_address, seconds, c->log, &c->res) < 0)
+	if (!c->connected && proxy_dial(&c->s, c->route->proxy, c->route->host,
+	    c->route->port, c->route->source_address, seconds, c->log,
+	    &c->res) < 0)
 		return -1;
 	c->connected = true;
 	reached(c, STEP_CONNECTED);

@@ -31,6 +31,10 @@ KINDS = {
     "cn-only": ("ec", "ca", "localhost", "", -1, 30),
     "chained": ("ec", "inter", "localhost", "DNS:localhost", -1, 30),
     "chain-missing": ("ec", "inter", "localhost", "DNS:localhost", -1, 30),
+    "named": ("ec", "ca", "named", "DNS:localhost,DNS:relay.test,DNS:ses.test,"
+              "DNS:email.eu-west-1.amazonaws.com,"
+              "DNS:email.us-east-1.amazonaws.com,"
+              "DNS:sts.eu-west-1.amazonaws.com", -1, 30),
     "leaf-issued": ("ec", "leaf-as-ca", "localhost", "DNS:localhost", -1, 30),
 }
 AUTHORITIES = {

@@ -188,11 +188,12 @@ class Configuration(BadInput):
         self.bad("route x\ntype smtp\nhost relay.example\ntls off\nuser u\n"
                  "password p\nsenders *\n", "password", "tls")
 
-    def test_keywords_whose_feature_is_not_built_yet(self):
-        for line in ("proxy socks5://localhost:1080",):
-            with self.subTest(line=line):
-                self.bad(self.route + line + "\n", line.split()[0],
-                         "not built|not yet|later",
+    def test_a_proxy_that_is_none(self):
+        for url in ("https://u:s3cret@proxy.test", "proxy.test:3128",
+                    "http://u:s3cret%0d@proxy.test", "http://u:s3cret@"):
+            with self.subTest(url=url):
+                self.bad(self.route + "proxy %s\n" % url,
+                         r"'proxy' (?!.*s3cret)",
                          line=self.route.count("\n") + 1)
 
     def test_binary_rubbish_as_configuration(self):

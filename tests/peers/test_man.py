@@ -191,7 +191,8 @@ class Command(Case):
         for file in glob.glob(os.path.join(ROOT, "*.c")) + glob.glob(
                 os.path.join(ROOT, "lib", "*", "*.c")):
             known |= set(re.findall(
-                r'"(AWS_[A-Z0-9_]+|SENDROUTE_[A-Z]+|LOGNAME|TMPDIR|HOME)"',
+                r'"(AWS_[A-Z0-9_]+|SENDROUTE_[A-Z]+|LOGNAME|TMPDIR|HOME|'
+                r'(?i:(?:https|no)_proxy))"',
                 text_of(file)))
         self.assertEqual(told, known)
 

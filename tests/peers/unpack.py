@@ -33,6 +33,11 @@ TREES = {
     "dma": ["dma"],
     "opendkim": ["opendkim", "opendkim-tools"],
     "nullmailer": ["nullmailer"],
+    "tinyproxy": ["tinyproxy", "libnss-wrapper"],
+    "squid": ["squid"],
+    "dante": ["dante-server", "libnss-wrapper"],
+    "microsocks": ["microsocks", "libnss-wrapper"],
+    "openssh": ["openssh-server", "openssh-client", "libnss-wrapper"],
 }
 
 

@@ -33,7 +33,6 @@
 #define IS_URL "expected https://HOST[:PORT], or http:// to this machine itself"
 #define IS_PATTERN "expected alice@example.com, @example.com, @.example.com, " \
 	"*-bounces@lists.example or *"
-#define IS_NOT_BUILT "is not built into this version yet"
 
 /* A configuration, and the text behind "f:" that refuses it. */
 struct conf_bad {

@@ -300,6 +300,57 @@ roots_are_looked_for_in_order(void **state)
 	located(&r, NULL, "eu-west-1", NULL);
 }
 
+/* Which proxy the URL is asked by; "": none. */
+static void
+by_proxy(struct route *r, env_lookup env, const char *url, const char *proxy)
+{
+	struct aws a = { .route = r, .env = env };
+	struct endpoint e;
+	const char *found;
+
+	assert_int_equal(endpoint_parse(&e, url), 0);
+	found = aws_proxy(&a, &e.url);
+	assert_string_equal(found ? found : "", proxy);
+}
+
+static void
+proxies_are_looked_for_in_order(void **state)
+{
+	static char own[] = "http://own", none[] = "";
+	struct route r = { 0 };
+
+	(void)state;
+	by_proxy(&r, fake_env, "https://a.example.com", "");
+	set("HTTP_PROXY", "http://wrong");
+	set("ALL_PROXY", "http://wrong");
+	set("HTTPS_PROXY", "http://large");
+	by_proxy(&r, fake_env, "https://a.example.com", "http://large");
+	set("https_proxy", "http://small");
+	by_proxy(&r, fake_env, "https://a.example.com", "http://small");
+	by_proxy(&r, fake_env, "https://localhost:4566", "");
+	by_proxy(&r, fake_env, "https://127.1.2.3", "");
+	by_proxy(&r, fake_env, "http://a.example.com", "");
+	set("NO_PROXY", "example.com:8443");
+	by_proxy(&r, fake_env, "https://a.example.com", "http://small");
+	by_proxy(&r, fake_env, "https://a.example.com:8443", "");
+	set("no_proxy", "*");
+	by_proxy(&r, fake_env, "https://b.example.net", "");
+	/* The environment's exceptions are the environment's alone. */
+	r.proxy = own;
+	by_proxy(&r, fake_env, "https://a.example.com", "http://own");
+	by_proxy(&r, fake_env, "https://localhost", "http://own");
+	by_proxy(&r, fake_env, "http://localhost", "");
+	r.proxy = none;
+	set("no_proxy", "");
+	by_proxy(&r, fake_env, "https://a.example.net", "");
+	/* With set-id privilege. */
+	by_proxy(&r, NULL, "https://a.example.net", "");
+	r.proxy = NULL;
+	by_proxy(&r, NULL, "https://a.example.net", "");
+	r.proxy = own;
+	by_proxy(&r, NULL, "https://a.example.net", "http://own");
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 int
@@ -313,7 +364,8 @@ main(void)
 		TEST(the_route_s_wins_for_ses_alone),
 		TEST(with_set_id_privilege_nothing_of_it_counts),
 		TEST(what_cannot_be_an_endpoint_is_refused),
-		TEST(roots_are_looked_for_in_order)
+		TEST(roots_are_looked_for_in_order),
+		TEST(proxies_are_looked_for_in_order)
 	};
 	int fd = mkstemp(config_file), failed;
 

@@ -1,4 +1,4 @@
-/* Every keyword of the configuration, built or not. */
+/* Every keyword of the configuration. */
 #include "lib/config/keywords.h"
 
 #include <setjmp.h>
@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -228,37 +229,63 @@ test_queue_keywords(void **state)
 	config_free(&c);
 }
 
-/* Every keyword of the design that is not built: a good value, a bad one. */
-static const struct unbuilt_case {
-	const char *name, *good, *bad, *why;
-	unsigned where;
-} unbuilt[] = {
-	{ "proxy", "socks5://localhost:1080", "localhost:1080", "is no proxy's "
-	    "URL; expected socks5://HOST:PORT or http://HOST:PORT", IN_SMTP },
-};
-
+/* It may hold a password, so its value never shows. */
 static void
-test_keywords_not_built_yet_say_so(void **state)
+test_proxies(void **state)
 {
-	const struct unbuilt_case *u;
+	static const char *const bad[] = { "localhost:1080", "ftp://h", "None",
+		"http://u:%0a@h", "socks4://h", "http://h/x", "http://" };
+	static const char *const good[][2] = {
+		{ "http://u:p%25@h:3128", "http://u:p%25@h:3128" },
+		{ "socks5h://[::1]", "socks5h://[::1]" }, { "none", "" },
+		{ "off", "" }
+	};
 	char in[200], text[300];
-	int line;
+	struct config c;
+	size_t i;
 
 	(void)state;
-	for (u = unbuilt; u < unbuilt + sizeof unbuilt / sizeof *u; u++) {
-		line = u->where == IN_FILE ? 1 : 2;
-		snprintf(in, sizeof in, "%s%s \"%s\"\n",
-		    line == 1 ? "" : "route r\n", u->name, u->good);
-		snprintf(text, sizeof text, "%d: '%s' " IS_NOT_BUILT, line,
-		    u->name);
-		conf_refused(in, text);
-		/* Their values are known all the same. */
-		snprintf(in, sizeof in, "%s%s \"%s\"\n",
-		    line == 1 ? "" : "route r\n", u->name, u->bad);
-		snprintf(text, sizeof text, "%d: %s '%s' %s", line, u->name,
-		    u->bad, u->why);
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(in, sizeof in, "route r\nproxy %s\n", bad[i]);
+		snprintf(text, sizeof text, "2: the value of 'proxy' %s; "
+		    "expected http://[USER:PASSWORD@]HOST[:PORT], socks5://... "
+		    "or none", strchr(bad[i], '@') ? "has a login that cannot be "
+		    "used (percent-encode what is not a letter or digit)" :
+		    "is no proxy's URL");
 		conf_refused(in, text);
 	}
+	conf_refused("route r\nproxy https://u:p@h\n", "2: the value of "
+	    "'proxy' wants TLS to the proxy itself, which is not built; "
+	    "expected http://[USER:PASSWORD@]HOST[:PORT], socks5://... or none");
+	for (i = 0; i < sizeof good / sizeof *good; i++) {
+		snprintf(in, sizeof in, "route r\ntype smtp\nhost h\n"
+		    "senders *\nproxy %s\n", good[i][0]);
+		conf_accepted(&c, in);
+		assert_string_equal(c.routes[0].proxy, good[i][1]);
+		config_free(&c);
+	}
+}
+
+/* Behind a proxy neither a socket nor localhost is on this machine. */
+static void
+test_proxies_and_this_machine(void **state)
+{
+	static const struct conf_bad cases[] = {
+		{ "route r\ntype lmtp\nhost unix:/s\ntls off\nsenders *\n"
+		    "proxy http://h\n", "1: route r has a proxy and a Unix "
+		    "socket; expected one of them" },
+		{ "route r\ntype smtp\nhost localhost\ntls off\nuser u\n"
+		    "password p\nsenders *\nproxy socks5://h\n", "1: route r "
+		    "would send its password without TLS; expected tls starttls "
+		    "or implicit, or a host on this machine" }
+	};
+	struct config c;
+
+	(void)state;
+	CONF_ALL_REFUSED(cases);
+	conf_accepted(&c, "route r\ntype smtp\nhost localhost\ntls off\nuser u\n"
+	    "password p\nsenders *\nproxy none\n");
+	config_free(&c);
 }
 
 static void
@@ -357,7 +384,8 @@ main(void)
 		cmocka_unit_test(test_keywords_of_ses),
 		cmocka_unit_test(test_choices_become_their_enum),
 		cmocka_unit_test(test_queue_keywords),
-		cmocka_unit_test(test_keywords_not_built_yet_say_so),
+		cmocka_unit_test(test_proxies),
+		cmocka_unit_test(test_proxies_and_this_machine),
 		cmocka_unit_test(test_a_choice_that_is_none),
 		cmocka_unit_test(test_the_table_is_the_design),
 		cmocka_unit_test(test_keywords_of_another_type),
