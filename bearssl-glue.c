@@ -19,6 +19,7 @@
 
 enum {
 	HANDSHAKE_SECONDS = 60,
+	READY_READS = 64,	/* without data in them: then something is wrong */
 	RSA_MIN = 256,		/* bytes: RSA-2048 */
 	ALERT_PROTOCOL_VERSION = 70,
 	ALERT_HANDSHAKE_FAILURE = 40,
@@ -358,8 +359,12 @@ run_until(struct stream *s, unsigned target)
 			rc = receive_record(s, eng);
 		if (rc < 0)
 			return -1;
-		if (rc > 0)
+		if (rc > 0) {
+			/* Records without end, of nothing, would never let it poll. */
+			if (stream_wait_ms(s) == 0)
+				return stream_fail(s, CAUSE_ROUTE, "timed out");
 			continue;
+		}
 		/* Input that nobody has taken yet also ends a blocked write. */
 		if (state & target & BR_SSL_RECVAPP)
 			return 0;
@@ -476,10 +481,10 @@ static bool
 tls_ready(struct stream *s)
 {
 	br_ssl_engine_context *eng = &((struct tls *)s->ctx)->client.eng;
-	unsigned state;
+	unsigned state, reads;
 
 	/* A record may be half here, or hold no data: ask the engine. */
-	for (;;) {
+	for (reads = 0; reads < READY_READS; reads++) {
 		state = br_ssl_engine_current_state(eng);
 		if (state & (BR_SSL_RECVAPP | BR_SSL_CLOSED))
 			return true;
@@ -494,6 +499,7 @@ tls_ready(struct stream *s)
 			break;
 		}
 	}
+	return true;
 }
 
 static void
