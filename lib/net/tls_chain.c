@@ -316,6 +316,9 @@ untrusted_text(const struct verifier *v, char *out, size_t size)
 	else if (v->roots == 0)
 		snprintf(out, size, "the CA file %s holds no certificate",
 		    v->ca_path);
+	else if (v->nanchors > 0)
+		snprintf(out, size, "it is not signed by \"%s\" of %s, as it "
+		    "says", v->last_issuer, v->ca_path);
 	else if (v->self_issued)
 		snprintf(out, size, "the certificate is self-signed, or its root "
 		    "\"%s\" is not in %s", v->last_issuer, v->ca_path);
