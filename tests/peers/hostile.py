@@ -19,9 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 import harness
 from harness import MESSAGE, Case, Unmeasurable, run, run_measured
 from relay import Relay
+from ses import SECRET, Ses
 
 ARGS = ("-i", "-f", "alice@example.com", "bob@example.net")
 USER, PASSWORD = "apikey", "pa55-of-the-relay"
+TOKEN = "IQoJb3JpZ2luX2VjEPEERS+/=="
 BUDGET = 1536                   # KiB of memory, whatever the peer does
 WORKERS = 10
 
@@ -268,3 +270,32 @@ class Smtp(Row):
 
     def in_tls(self, peer):
         return b"".join(s.secret for s in peer.sessions)
+
+
+# --- SES --------------------------------------------------------------------
+
+class Http(Row):
+    """A row for an SES endpoint; `how` goes to Ses."""
+
+    secrets = (SECRET, TOKEN)
+
+    def peer(self, case):
+        how = dict(self.how, token=TOKEN)
+        prepare = how.pop("prepare", None)
+        ses = Ses(**how)
+        if prepare:
+            prepare(ses)
+        case.addCleanup(ses.close)
+        return ses
+
+    def route(self, case, peer, fallback):
+        return peer.route(fallback=fallback, extra=self.extra)
+
+    def in_clear(self, peer):
+        """A secret key is sent nowhere, nor is a token but in its own field."""
+        return b"".join(("%s %s\n%s" % (r.method, r.target, "\n".join(
+            "%s: %s" % f for f in r.headers if f[0] !=
+            "X-Amz-Security-Token"))).encode() for r in peer.requests)
+
+    def in_tls(self, peer):
+        return b"requests" if peer.requests else b""

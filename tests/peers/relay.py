@@ -227,6 +227,7 @@ class Relay:
     stays_open  a refused BDAT leaves its transaction open (RFC 3030 lets the
                 state be anything)
     unix        listen on a socket of that path
+    first       steps that are carried out before anything else
     """
 
     def __init__(self, tls="starttls", cert="good", only=None, users=None,
@@ -235,7 +236,8 @@ class Relay:
                      "ENHANCEDSTATUSCODES"),
                  replies=None, name="relay.test", hold=None, offer_tls=True,
                  always_354=False, auth_line=None, unix=None, no_bdat=False,
-                 stays_open=False):
+                 stays_open=False, first=()):
+        self.first = first
         self.mode, self.users, self.mechs = tls, users, mechs
         self.extensions, self.replies = extensions, dict(replies or {})
         self.name, self.hold, self.always_354 = name, hold, always_354
@@ -433,6 +435,7 @@ class Conversation:
         self.session.resumed = self.wire.tls.session_reused
 
     def run(self):
+        self.say(self.relay.first)
         if self.relay.mode == "implicit":
             self.secure()
         self.reply("greeting", "220 %s ESMTP" % self.relay.name)
