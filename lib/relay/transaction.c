@@ -395,11 +395,18 @@ mail_reply(struct transaction *t, const struct session *c,
 	judge_all(t, c, cause, "MAIL refused", r);
 }
 
+/* Of this transaction or session the server has enough (RFC 3463). */
+static bool
+is_limit(const struct reply *r)
+{
+	return strncmp(r->text, "4.5.3", 5) == 0;
+}
+
 /* RFC 5321 section 4.5.3.1.10: 552 to RCPT means 452, too many recipients. */
 static bool
 is_too_many(const struct reply *r)
 {
-	return r->code == 452 || r->code == 552;
+	return r->code == 452 || r->code == 552 || is_limit(r);
 }
 
 static void
@@ -481,7 +488,8 @@ final_reply(struct transaction *t, struct session *c, const struct reply *r)
 
 /*
  * The peer ends the session. Many do so after so many messages, at the next MAIL:
- * that one has lost nothing, and has its turn on another connection.
+ * that one has lost nothing, and has its turn on another connection. OpenSMTPD
+ * then refuses every MAIL, and does not hang up.
  */
 static void
 good_bye(struct transaction *t, struct session *c, size_t i,
@@ -516,7 +524,8 @@ transaction_reply(struct transaction *t, struct session *c,
 	size_t i = t->got++;
 
 	/* Where RSET does nothing, the next MAIL would add to the last. */
-	if (r->code == 421 || (i == RSET && r->code / 100 != 2))
+	if (r->code == 421 || (i == RSET && r->code / 100 != 2) ||
+	    (i == MAIL && c->used && is_limit(r)))
 		good_bye(t, c, i, r);
 	if (t->put_off)
 		return;

@@ -307,7 +307,7 @@ too_many_recipients_take_two_transactions(void **state)
 		HEARS("DATA\r\n"), SAYS("354 go\r\n"), HEARS(TEXT),
 		SAYS("250 taken\r\n"), MAIL,
 		HEARS("RCPT TO:<r1@y.example>\r\n"), SAYS("250 ok\r\n"),
-		HEARS("RCPT TO:<r2@y.example>\r\n"), SAYS("452 4.5.3 enough\r\n"),
+		HEARS("RCPT TO:<r2@y.example>\r\n"), SAYS("451 4.5.3 enough\r\n"),
 		HEARS("DATA\r\n"), SAYS("354 go\r\n"), HEARS(TEXT),
 		SAYS("250 taken\r\n"), MAIL,
 		HEARS("RCPT TO:<r2@y.example>\r\n"), SAYS("452 4.5.3 enough\r\n"),

@@ -725,6 +725,14 @@ a_421_sends_the_rest_to_a_new_connection(void **state)
 		    "503 MAIL\r\n250 reset\r\n421 enough\r\n421 bye\r\n"
 		    "421 bye\r\n"), BYE
 	};
+	/* Without a 421. */
+	static const struct script_step stubborn[] = {
+		BOTH, FIRST,
+		HEARS(CHUNK("01") RSET CHUNK("02") RSET CHUNK("03")),
+		SAYS(OK2 TAKEN("01") "250 reset\r\n452 4.5.3 enough\r\n"
+		    "503 MAIL\r\n503 MAIL\r\n250 reset\r\n452 4.5.3 enough\r\n"
+		    "503 MAIL\r\n503 MAIL\r\n"), BYE
+	};
 	static const struct script_step two[] = {
 		BOTH, HEARS(CHUNK("02")), SAYS(OK2 TAKEN("02")),
 		HEARS(CHUNK("03")), SAYS("250 ok\r\n421 4.3.2 enough\r\n"),
@@ -740,6 +748,10 @@ a_421_sends_the_rest_to_a_new_connection(void **state)
 	is(b, 3, OUT_TEMP, "421 4.3.2 enough");
 	run_whole(b, patient);
 	is(b, 2, OUT_DONE, "taken as 02");
+	run_whole(b, stubborn);
+	is(b, 1, OUT_DONE, "taken as 01");
+	is(b, 2, OUT_DONE, "taken as 02");
+	is(b, 3, OUT_TEMP, "421 4.3.2 enough");
 	free_batch(b);
 }
 
