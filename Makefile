@@ -10,6 +10,9 @@
 #   make demo         three messages shown on their way, all on this machine
 #   make bench        size, memory, turns and queues, beside other programs
 #   make layers       prove that includes only go down
+#   make ARCH=NAME    build/NAME/sendroute for another processor (dist/cross list)
+#   make check-arch   ARCHS="armhf arm64 i386 s390x": unit tests and deliveries
+#                     of each, under qemu
 #   make clean        remove what was built;  make distclean: the sources too
 #
 #   CONFIG=FILE       compile a configuration in, for where there is none
@@ -129,7 +132,7 @@ UNIT_HELP = $(patsubst %.c,build/san/%.o,$(filter-out $(UNIT_SRC),$(sort \
 
 BUILDING = $(filter-out clean distclean help layers uninstall,$(or \
 	$(MAKECMDGOALS),all))
-TESTING = $(filter check check-all demo bench tests build/unit/% \
+TESTING = $(filter check check-all check-arch demo bench tests build/unit/% \
 	build/san/%,$(MAKECMDGOALS))
 BENCHING = $(filter bench,$(MAKECMDGOALS))
 BUILTIN_TOOLS = $(if $(BUILTIN),/usr/include/stdio.h:libc6-dev) $(if \
@@ -142,7 +145,7 @@ HAVE_TOOLS = build/tools$(if $(TESTING),-test)$(if $(BENCHING),-bench)
 Q = $(if $(V),,@)
 say = $(if $(V),,@echo "  $1	$2")
 
-all: sendroute
+all: $(if $(ARCH),build/$(ARCH)/)sendroute
 
 # What was given on the command line last time is kept in files that change only
 # when it changes; what depends on it depends on them.
@@ -330,6 +333,8 @@ layers:
 	$(filter lib/%,$(USES_BEARSSL:.c=.h))' -v cjson='$(USES_CJSON)' \
 	-f tests/layers.awk $(wildcard *.[ch]) $(sort $(wildcard lib/*.[ch] \
 	lib/*/*.[ch] lib/*/*/*.[ch]))
+
+include dist/cross.mk
 
 # --- Installation ----------------------------------------------------------
 

@@ -3,6 +3,7 @@ program run with a clean environment and a hard time-out, and TAP for unittest.
 
     SENDROUTE   the program under test (default: ./sendroute of this tree)
     BUILD       the build folder, for what is unpacked or installed for tests
+    RUNNER      what runs a program of another processor (qemu-arm-static)
 """
 import atexit
 import os
@@ -24,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 SENDROUTE = os.environ.get("SENDROUTE") or os.path.join(ROOT, "sendroute")
 BUILD = os.environ.get("BUILD") or os.path.join(ROOT, "build")
+RUNNER = os.environ.get("RUNNER")
 TIMEOUT = 60            # seconds for one run of the program
 
 # Complete: nothing has to be added to it, so it arrives as it is.
@@ -121,6 +123,9 @@ def run(args, stdin=b"", env=None, conf=None, timeout=TIMEOUT, name=None,
         entry = pwd.getpwnam(user)
         more = dict(user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
     argv = [name or program] + [os.fsdecode(a) for a in args]
+    if RUNNER:
+        argv[:1] = [RUNNER, "-0", argv[0], program]
+        program = RUNNER
     began = time.monotonic()
     process = subprocess.Popen(
         argv, executable=program, stdin=subprocess.PIPE, env=environ, cwd=cwd,

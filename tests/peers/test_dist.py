@@ -254,7 +254,7 @@ class Scripts(Case):
             return file.read()
 
     def test_shell(self):
-        for name in ("make-queue", "fetch-deps", "openrc/sendroute",
+        for name in ("make-queue", "fetch-deps", "cross", "openrc/sendroute",
                      "procd/sendroute"):
             with self.subTest(name=name):
                 done = subprocess.run(["sh", "-n", self.dist(name)],

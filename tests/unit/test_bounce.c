@@ -2,6 +2,7 @@
 #define _GNU_SOURCE	/* memfd_create */
 #include "lib/store/bounce.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -755,10 +756,11 @@ assert_fails(struct world *w, int exit, const char *text)
 static void
 test_short_original_fails(void **state)
 {
-	static const char why[] = "cannot read the message: Input/output error";
 	struct world *w = *state;
+	char why[80];
 	int i;
 
+	snprintf(why, sizeof why, "cannot read the message: %s", strerror(EIO));
 	assert_int_equal(spool_open(&w->out, NULL, &w->res), 0);
 	for (i = 0; i < 2; i++) {
 		w->b.delayed = i == 1;	/* the header alone would be there */
@@ -793,9 +795,12 @@ test_hole_in_the_original_fails(void **state)
 {
 	struct world *w = *state;
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *p = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE,
+	char why[80], *p = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	if (getenv("RUNNER") != NULL)
+		skip();		/* emulated memory has no such holes */
+	snprintf(why, sizeof why, "cannot read the message: %s", strerror(EIO));
 	assert_true(p != MAP_FAILED);
 	memset(p, 'x', 3 * page);
 	assert_int_equal(munmap(p + page, page), 0);
@@ -804,9 +809,9 @@ test_hole_in_the_original_fails(void **state)
 		.start = (off_t)(intptr_t)p, .size = (off_t)(3 * page) };
 	assert_true(w->m.spool.fd >= 0);
 	assert_int_equal(spool_open(&w->out, NULL, &w->res), 0);
-	assert_fails(w, EXIT_IO, "cannot read the message: Input/output error");
+	assert_fails(w, EXIT_IO, why);
 	w->b.delayed = true;
-	assert_fails(w, EXIT_IO, "cannot read the message: Input/output error");
+	assert_fails(w, EXIT_IO, why);
 	munmap(p, page);
 	munmap(p + 2 * page, page);
 }

@@ -1,6 +1,7 @@
 /* Where AWS credentials come from, what is said when there are none, ini files. */
 #include "lib/aws/credentials.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -1038,7 +1039,7 @@ files_that_are_missing_differ_from_unreadable_ones(void **state)
 {
 	struct result res = { 0 };
 	struct buf b = { 0 };
-	char path[PATH_SIZE];
+	char path[PATH_SIZE], want[80];
 
 	(void)state;
 	assert_int_equal(get("s", "a", &b, &res), 0);
@@ -1049,7 +1050,8 @@ files_that_are_missing_differ_from_unreadable_ones(void **state)
 	in_home(path, "odd");
 	assert_int_equal(symlink(path, path), 0);
 	assert_int_equal(get("s", "a", &b, &res), -1);
-	assert_text(res.text, "~/odd: Too many levels of symbolic links");
+	snprintf(want, sizeof want, "~/odd: %s", strerror(ELOOP));
+	assert_text(res.text, want);
 	assert_int_equal(res.exit, EXIT_NOPERM);
 	assert_null(b.p);
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -326,7 +327,7 @@ from_an_address(void **state)
 {
 	union address a;
 	socklen_t n = sizeof a;
-	char text[40] = "";
+	char text[80] = "";
 	int fd;
 
 	(void)state;
@@ -338,7 +339,9 @@ from_an_address(void **state)
 	inet_ntop(AF_INET, &a.in.sin_addr, text, sizeof text);
 	assert_string_equal(text, "127.0.0.77");
 	close(fd);
-	failed_with("from 192.0.2.1: Cannot assign", "192.0.2.1", 5);
+	snprintf(text, sizeof text, "from 192.0.2.1: %s",
+	    strerror(EADDRNOTAVAIL));
+	failed_with(text, "192.0.2.1", 5);
 	RESOLVE("127.0.0.1", "127.0.0.2");
 	failed_with("cannot resolve host to connect from ::1: the name has no "
 	    "address", "[::1]", 5);

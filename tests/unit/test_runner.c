@@ -72,6 +72,11 @@ call(void (**hook)(void))
 		f();
 }
 
+/* Where time_t has outgrown the processor's own width. */
+#ifdef SYS_clock_gettime64
+#define SYS_clock_gettime SYS_clock_gettime64
+#endif
+
 time_t
 time(time_t *out)
 {
