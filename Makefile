@@ -30,7 +30,8 @@ TOP_SRC = sendroute.c ses.c smtp.c bearssl-glue.c
 HOT = lib/base/base64.c lib/mail/lines.c
 
 # Who may see which header of others, and who is told what at compile time.
-USES_BEARSSL = bearssl-glue.c lib/net/tls_chain.c lib/net/tls_shown.c lib/net/rsa.c
+USES_BEARSSL = bearssl-glue.c lib/net/rsa.c lib/net/tls_chain.c \
+	lib/net/tls_profile.c lib/net/tls_shown.c
 USES_CJSON = ses.c lib/aws/credentials.c lib/front/listing.c \
 	lib/front/verified.c
 USES_VERSION = sendroute.c ses.c
@@ -85,13 +86,13 @@ HOT_CFLAGS = -O2
 # is fast.  The hot rooms copy words, which must stay inline.
 COLD_CFLAGS = -fno-builtin-memcpy
 # Smaller still, as far as the compiler knows the options.  No padding before
-# large constants; registers and jumps as they come.  What -Os does for speed at
+# large constants, no vector registers; jumps as they come.  What -Os does for speed at
 # no cost "in general" costs here: these were found by trying, all make 4 KiB.
 SMALLER = -Oz -malign-data=abi -fno-caller-saves -fno-jump-tables
 SMALLEST = $(SMALLER) -fno-expensive-optimizations -fno-inline-small-functions \
 	-fno-optimize-sibling-calls -fno-tree-tail-merge -fno-tree-loop-im \
 	-fno-move-loop-invariants -fno-if-conversion -fno-shrink-wrap \
-	-fno-ipa-sra -fno-tree-slsr -fira-region=all
+	-fno-ipa-sra -fno-tree-slsr -fira-region=all -mno-sse
 OWN = $(STD) $(WARN) $(CFLAGS) $(SMALL) -I. $(CPPFLAGS)
 # Where musl starts a static program nobody acts on RELRO; to be ready for it, or
 # to begin the data on a page of their own, costs up to 4 KiB of padding.

@@ -15,12 +15,12 @@
 #include "lib/base/clock.h"
 #include "lib/net/dial.h"
 #include "lib/net/tls_chain.h"
+#include "lib/net/tls_profile.h"
 #include "lib/net/tls_shown.h"
 
 enum {
 	HANDSHAKE_SECONDS = 60,
 	READY_READS = 64,	/* without data in them: then something is wrong */
-	RSA_MIN = 256,		/* bytes: RSA-2048 */
 	ALERT_PROTOCOL_VERSION = 70,
 	ALERT_HANDSHAKE_FAILURE = 40,
 	ALERT_UNRECOGNIZED_NAME = 112
@@ -148,76 +148,6 @@ struct tls {
 	struct shown shown;
 	unsigned char iobuf[BR_SSL_BUFSIZE_BIDI];
 };
-
-/* As BearSSL's own default, but with one of each instead of two. */
-static void
-set_chapol(br_ssl_engine_context *eng)
-{
-	br_chacha20_run chacha = br_chacha20_sse2_get();
-
-	br_ssl_engine_set_chapol(eng, &br_sslrec_in_chapol_vtable,
-	    &br_sslrec_out_chapol_vtable);
-#ifndef __x86_64__	/* every one of those has SSE2 */
-	if (chacha == NULL)
-		chacha = &br_chacha20_ct_run;
-#endif
-	br_ssl_engine_set_chacha20(eng, chacha);
-#ifdef __SIZEOF_INT128__
-	br_ssl_engine_set_poly1305(eng, br_poly1305_ctmulq_get());
-#else
-	br_ssl_engine_set_poly1305(eng, &br_poly1305_ctmul_run);
-#endif
-}
-
-/* The profile of PROTOCOLS D: nothing that is not forward secret and AEAD. */
-static void
-set_profile(br_ssl_client_context *cc, br_x509_minimal_context *xc)
-{
-	static const uint16_t with_aes[] = {
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
-	};
-	static const uint16_t without_aes[] = {
-		BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-		BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-		BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
-	};
-	/* No SHA-1 and no MD5: neither in handshakes nor in chains. */
-	static const struct { int id; const br_hash_class *impl; } hashes[] = {
-		{ br_sha256_ID, &br_sha256_vtable },
-		{ br_sha384_ID, &br_sha384_vtable },
-		{ br_sha512_ID, &br_sha512_vtable }
-	};
-	bool aes = br_aes_x86ni_ctr_get_vtable() != NULL;
-	size_t i;
-
-	br_ssl_client_zero(cc);
-	br_ssl_engine_set_versions(&cc->eng, BR_TLS12, BR_TLS12);
-	br_ssl_engine_add_flags(&cc->eng, BR_OPT_NO_RENEGOTIATION);
-	br_ssl_engine_set_suites(&cc->eng, aes ? with_aes : without_aes,
-	    sizeof with_aes / sizeof with_aes[0]);
-	br_ssl_engine_set_default_rsavrfy(&cc->eng);
-	br_ssl_engine_set_default_ecdsa(&cc->eng);
-	br_x509_minimal_set_rsa(xc, br_ssl_engine_get_rsavrfy(&cc->eng));
-	br_x509_minimal_set_ecdsa(xc, br_ssl_engine_get_ec(&cc->eng),
-	    br_ssl_engine_get_ecdsa(&cc->eng));
-	br_x509_minimal_set_minrsa(xc, RSA_MIN);
-	for (i = 0; i < sizeof hashes / sizeof hashes[0]; i++) {
-		br_ssl_engine_set_hash(&cc->eng, hashes[i].id, hashes[i].impl);
-		br_x509_minimal_set_hash(xc, hashes[i].id, hashes[i].impl);
-	}
-	br_ssl_engine_set_prf_sha256(&cc->eng, &br_tls12_sha256_prf);
-	br_ssl_engine_set_prf_sha384(&cc->eng, &br_tls12_sha384_prf);
-	br_ssl_engine_set_default_aes_gcm(&cc->eng);
-	set_chapol(&cc->eng);
-}
 
 /* What an alert of the peer means, where a person can do something about it. */
 static void
@@ -554,7 +484,7 @@ prepare(struct stream *s, struct tls *t)
 
 	chain_init(v, &t->params);
 	br_x509_minimal_init(&v->minimal, &br_sha256_vtable, v->anchors, 0);
-	set_profile(&t->client, &v->minimal);
+	tls_profile(&t->client, &v->minimal);
 	/* Days since the year 0, as BearSSL counts them. */
 	br_x509_minimal_set_time(&v->minimal,
 	    (uint32_t)(now / 86400 + 719528), (uint32_t)(now % 86400));

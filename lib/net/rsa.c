@@ -15,7 +15,7 @@ rsa_sign(const struct private_key *k, const unsigned char hash[SHA256_SIZE],
 		k->p.n, der_bytes(k->q), k->q.n, der_bytes(k->dp), k->dp.n,
 		der_bytes(k->dq), k->dq.n, der_bytes(k->iq), k->iq.n };
 
-	return br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, hash,
+	return br_rsa_i31_pkcs1_sign(BR_HASH_OID_SHA256, hash,
 	    SHA256_SIZE, &rsa, out) ? k->n.n : 0;
 }
 
@@ -26,7 +26,7 @@ rsa_verify(struct der n, struct der e, const unsigned char hash[SHA256_SIZE],
 	br_rsa_public_key key = { der_bytes(n), n.n, der_bytes(e), e.n };
 	unsigned char signed_hash[SHA256_SIZE];
 
-	return n.n <= RSA_KEY_MAX && br_rsa_pkcs1_vrfy_get_default()(sig, size,
+	return n.n <= RSA_KEY_MAX && br_rsa_i31_pkcs1_vrfy(sig, size,
 	    BR_HASH_OID_SHA256, SHA256_SIZE, &key, signed_hash) &&
 	    memcmp(hash, signed_hash, SHA256_SIZE) == 0;
 }
@@ -47,7 +47,7 @@ rsa_generate(struct private_key *key)
 		goto fail;
 	br_hmac_drbg_init(&rng, &br_sha256_vtable, seed, sizeof seed);
 	mem_wipe(seed, sizeof seed);
-	if (!br_rsa_keygen_get_default()(&rng.vtable, &sk, key->bytes, &pk,
+	if (!br_rsa_i31_keygen(&rng.vtable, &sk, key->bytes, &pk,
 	    key->bytes + private, RSA_NEW_BITS, 65537))
 		goto fail;
 	mem_wipe(&rng, sizeof rng);

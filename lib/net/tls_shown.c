@@ -65,7 +65,7 @@ sign_hash(const br_ssl_client_certificate_class **ctx, int hash_id, size_t n,
 	if (n != sizeof hash || size < RSA_KEY_MAX)
 		return 0;
 	if (k->curve != 0)
-		return br_ecdsa_sign_asn1_get_default()(s->ec, &br_sha256_vtable,
+		return br_ecdsa_i31_sign_asn1(s->ec, &br_sha256_vtable,
 		    hash, &ec, data);
 	return rsa_sign(k, hash, data);
 }
