@@ -10,15 +10,18 @@
 #include <string.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bearssl-glue.h"
+#include "lib/base/child.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/login.h"
 #include "lib/config/config.h"
 #include "lib/config/senders.h"
 #include "lib/front/check_routes.h"
+#include "lib/front/confine.h"
 #include "lib/front/deliver.h"
 #include "lib/front/handover.h"
 #include "lib/front/keygen.h"
@@ -56,6 +59,7 @@ struct program {
 	struct queue queue;
 	struct delivery delivery;
 	struct submission submission;
+	struct confine confine;
 	char *login;			/* of the caller */
 	bool qmail;			/* called as qmail-remote */
 	bool set_id;			/* started with set-id privilege */
@@ -246,6 +250,20 @@ load_config(struct program *p, struct result *res)
 	return lower_privilege(p, res);
 }
 
+/* From here on nothing is opened but what is known by now. */
+static void
+enter_sandbox(struct program *p, const char *reads, const char *writes)
+{
+	p->confine = (struct confine){ .config = &p->config,
+		.env = environment_of(p), .log = &p->log,
+		.aliases = &p->aliases, .tmpdir = environment("TMPDIR"),
+		.reads = reads, .writes = writes,
+		.background = p->options.delivery == 'b' };
+#ifndef NO_SANDBOX
+	confine(&p->confine);
+#endif
+}
+
 /*
  * Where messages are stored and how they are sent. Only with an explicit -odi are
  * they sent without a queue that cannot be used.
@@ -260,6 +278,7 @@ open_submission(struct program *p, struct result *res)
 	if (deliver_open(&p->delivery, &p->config, &p->log,
 	    environment_of(p)) < 0)
 		return result_fail(res, EXIT_OS, "out of memory");
+	enter_sandbox(p, NULL, NULL);
 	if (p->config.queue == NULL || !submits(p))
 		return 0;
 	if (queue_open(&p->queue, p->config.queue, p->uid, p->gid,
@@ -461,6 +480,7 @@ list_mode(struct program *p)
 		    "there is no mail queue: none is configured");
 		return EXIT_OK;
 	}
+	enter_sandbox(p, NULL, NULL);
 	if (queue_open(&p->queue, p->config.queue, p->uid, p->gid, &res) < 0 ||
 	    listing_print(&p->queue, p->options.json, stdout, &p->log,
 	    &res) < 0)
@@ -474,6 +494,7 @@ change_mode(struct program *p)
 	struct result res = { 0 };
 	int rc = open_queue(p, &res);
 
+	enter_sandbox(p, NULL, NULL);
 	if (rc == 0 && p->options.mode == MODE_DELETE)
 		rc = queue_delete(&p->queue, p->options.value, &res);
 	else if (rc == 0)
@@ -565,9 +586,32 @@ run_queue(struct program *p, const struct run_options *o, struct result *res)
 	    environment_of(p)) < 0)
 		return result_fail(res, EXIT_OS, "out of memory");
 	p->delivery.queue = &p->queue;
+	enter_sandbox(p, NULL, NULL);
 	rc = run_once(&p->delivery, o, &stop, res);
 	deliver_close(&p->delivery);
+	confine_end(&p->confine);
 	return rc;
+}
+
+/* Apart from the process that opens what a new configuration names. */
+static int
+run_apart(struct program *p, const struct run_options *o, struct result *res)
+{
+	pid_t us = getpid(), pid = fork();
+	int status;
+
+	if (pid < 0)
+		return result_fail(res, EXIT_OS, "cannot start a process: %s",
+		    strerror(errno));
+	if (pid == 0) {
+		child_stay_with(us);
+		_exit(run_queue(p, o, res) < 0 ? complain(p, res) : EXIT_OK);
+	}
+	do
+		if (stop)
+			kill(pid, SIGTERM);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR);
+	return 0;
 }
 
 /* Nothing that happens once may stop a run that is to go on for months. */
@@ -582,7 +626,8 @@ queue_mode(struct program *p)
 		return complain(p, &res);
 	watch_signals();
 	for (;;) {
-		if (run_queue(p, &o, &res) < 0) {
+		if ((o.interval > 0 ? run_apart(p, &o, &res) :
+		    run_queue(p, &o, &res)) < 0) {
 			if (o.interval == 0)
 				return complain(p, &res);
 			complain(p, &res);
@@ -621,6 +666,8 @@ check_routes_mode(struct program *p)
 		rc = aliases_open(&p->aliases, &res);
 		check_say(&k, "aliases", p->config.aliases, rc < 0 ? &res : NULL);
 	}
+	enter_sandbox(p, NULL, NULL);
+	confine_say(&p->confine);
 	check_all_routes(&k);
 	return k.status;
 }
@@ -630,9 +677,11 @@ list_verified_mode(struct program *p)
 {
 	struct result res = { 0 };
 
-	return load_config(p, &res) < 0 || verified_write(&p->config,
-	    environment_of(p), &p->log, p->options.value, &res) < 0 ?
-	    complain(p, &res) : EXIT_OK;
+	if (load_config(p, &res) < 0)
+		return complain(p, &res);
+	enter_sandbox(p, NULL, p->options.value);
+	return verified_write(&p->config, environment_of(p), &p->log,
+	    p->options.value, &res) < 0 ? complain(p, &res) : EXIT_OK;
 }
 
 /* --- the other modes --- */
@@ -692,8 +741,10 @@ verify_mode(struct program *p)
 	struct result res = { 0 };
 	int status = -1;
 
-	if (!p->set_id || drop_privilege(&res) == 0)
+	if (!p->set_id || drop_privilege(&res) == 0) {
+		enter_sandbox(p, p->options.value, NULL);
 		status = verify_run(STDIN_FILENO, p->options.value, stdout, &res);
+	}
 	return status < 0 ? complain(p, &res) : status;
 }
 
@@ -770,6 +821,7 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 	if (p->login == NULL)
 		return EXIT_OS;
 	status = run_mode(p);
+	confine_end(&p->confine);
 	message_free(&p->message);
 	deliver_close(&p->delivery);
 	queue_close(&p->queue);
@@ -791,13 +843,30 @@ open_for_qmail(void *ctx, struct result *res)
 	if (deliver_open(&p->delivery, &p->config, &p->log,
 	    environment_of(p)) < 0)
 		return result_fail(res, EXIT_OS, "out of memory");
+	enter_sandbox(p, NULL, NULL);
 	return 0;
+}
+
+static const struct route *
+find_for_qmail(void *ctx, const char *name, struct result *res)
+{
+	const struct route *r;
+	struct program *p = ctx;
+
+	if (load_config(p, res) < 0)
+		return NULL;
+	r = config_route(&p->config, name);
+	if (r && r->type == ROUTE_QMAIL)
+		return r;
+	result_fail(res, EXIT_CONFIGURATION, "no route %s", name);
+	return NULL;
 }
 
 static int
 qmail_main(struct program *p, int argc, char **argv)
 {
-	struct qmail q = { .open = open_for_qmail, .ctx = p,
+	struct qmail q = { .open = open_for_qmail,
+		.find = find_for_qmail, .ctx = p,
 		.delivery = &p->delivery, .message = &p->message,
 		.tmpdir = environment("TMPDIR") };
 
@@ -831,6 +900,9 @@ main(int argc, char **argv)
 	/* To send what cannot be reported would be to send it again. */
 	mute = fcntl(STDOUT_FILENO, F_GETFD) < 0;
 	hold_standard_files();
+#ifndef NO_SANDBOX
+	sandbox_harden();
+#endif
 	/* Both are errors of a write then, with a line that says so. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

@@ -67,10 +67,13 @@ keep(void *ctx, const char *p, size_t n)
 	memcpy(o->text + have, p, n);
 }
 
-/* Why the command did not do well; NULL: it did. */
-static const char *
-judge(int status)
+const char *
+command_why(int status)
 {
+	if (status < COMMAND_NOT_BEGUN)
+		return strerror(COMMAND_NOT_BEGUN - status);
+	if (status == COMMAND_UNUSABLE)
+		return "has a quote that does not end";
 	if (status == CHILD_LATE)
 		return "was killed: it took more than 60 seconds";
 	if (WIFSIGNALED(status))
@@ -81,18 +84,18 @@ judge(int status)
 	    NULL;
 }
 
-long
-command_output(char *const argv[], int quiet, char *out, size_t size,
-    const char **why)
+int
+command_run(char *const argv[], int quiet, char *out, size_t size, long *n)
 {
 	int64_t end = clock_ms() + COMMAND_SECONDS * (int64_t)1000;
 	struct output o = { .text = out, .size = size };
 	struct child c;
-	int forked = child_fork(&c);
+	int status, forked = child_fork(&c);
 
 	if (forked == 0)
 		run(argv, quiet);
-	*why = forked < 0 ? strerror(errno) :
-	    judge(child_collect(&c, end, keep, &o));
-	return *why == NULL ? o.n : -1;
+	status = forked < 0 ? COMMAND_NOT_BEGUN - errno :
+	    child_collect(&c, end, keep, &o);
+	*n = o.n;
+	return status;
 }

@@ -103,6 +103,8 @@ struct config {
 	char *log_file;
 	int64_t timeout;		/* seconds; 0: RFC 5321's values */
 	uint64_t max_size;		/* bytes; 0: no limit */
+	enum config_sandbox { SANDBOX_ON, SANDBOX_OFF } sandbox;
+	int helper;			/* runs credential_process; 0: we do */
 	struct route *routes;		/* in file order */
 	size_t nroutes;
 };

@@ -48,6 +48,8 @@ const struct keyword keywords[KEYWORDS] = {
 	{ "max-size", IN_FILE, KW_SIZE, ONCE, C(max_size), 1024, 2147483648U, NULL,
 	    "a size from 1k to 2g, such as 40m" },
 	{ "ca-file", IN_FILE, KW_PATH, ONCE, C(ca_file), 0, 0, NULL, A_PATH },
+	{ "sandbox", IN_FILE, KW_CHOICE, ONCE, C(sandbox), 0, 0, "on off",
+	    "on or off" },
 
 	{ "route", IN_FILE | IN_ROUTE, KW_ROUTE, MANY, 0, 0, 0, NULL, A_ROUTE },
 	{ "type", IN_ROUTE, KW_CHOICE, ONCE, R(type), 0, 0, TYPES,

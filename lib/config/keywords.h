@@ -44,7 +44,7 @@ struct keyword {
 	const char *expected;	/* for people */
 };
 
-enum { KEYWORDS = 51 };
+enum { KEYWORDS = 52 };
 extern const struct keyword keywords[KEYWORDS];
 
 /* keyword_find(name, n, where): the keyword that may stand there, or NULL. */

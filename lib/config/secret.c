@@ -9,6 +9,7 @@
 #include "lib/base/buf.h"
 #include "lib/config/command.h"
 #include "lib/config/file.h"
+#include "lib/config/helper.h"
 
 static const char no_memory[] = "cannot be kept: out of memory";
 
@@ -120,14 +121,32 @@ secret_open(struct secret *s, const char *what, struct log *log)
 	free(text);
 }
 
-static char *
-run_command(char *command, const char **why)
+int
+secret_run(char *command, char *out, size_t size, long *n)
 {
-	char sh[] = "/bin/sh", c[] = "-c", text[SECRET_MAX + 1], *value = NULL;
-	char *argv[] = { sh, c, command, NULL }, *end;
-	long n = command_output(argv, 0, text, sizeof text, why);
-	size_t have = n > (long)sizeof text ? sizeof text : (size_t)n;
+	char sh[] = "/bin/sh", c[] = "-c";
+	char *argv[] = { sh, c, command, NULL };
 
+	return command_run(argv, 0, out, size, n);
+}
+
+static char *
+run_command(const struct secret *s, const char **why)
+{
+	struct helper_request ask = { .route = s->route, .profile = -1 };
+	char text[SECRET_MAX + 1], *value = NULL, *end;
+	size_t have;
+	long n;
+
+	if (s->helper != 0)
+		n = helper_ask(s->helper, &ask, text, sizeof text, why);
+	else {
+		*why = command_why(secret_run(s->command, text, sizeof text,
+		    &n));
+		if (*why)
+			n = -1;
+	}
+	have = n > (long)sizeof text ? sizeof text : (size_t)n;
 	if (n >= 0) {
 		end = memchr(text, '\n', have);
 		have = end ? (size_t)(end - text) : have;
@@ -156,7 +175,7 @@ secret_get(const struct secret *s, const char *what, struct result *res)
 		value = mem_dup(s->value, strlen(s->value));
 		why = no_memory;
 	} else if (s->command) {
-		value = run_command(s->command, &why);
+		value = run_command(s, &why);
 		buf_adds(&name, ": its command");
 	}
 	if (value == NULL)

@@ -6,6 +6,7 @@
 #define SENDROUTE_SECRET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/log.h"
 #include "lib/base/result.h"
@@ -20,6 +21,8 @@ struct secret {
 	char *file;		/* absolute path, or NULL */
 	char *command;		/* password-command: for /bin/sh -c, or NULL */
 	char *value;		/* or NULL */
+	int helper;		/* who runs the command; 0: we do */
+	uint32_t route;		/* as it knows it */
 	struct result err;
 };
 
@@ -49,6 +52,9 @@ void secret_open(struct secret *s, const char *what, struct log *log);
  * (OUT_TEMP, CAUSE_OPERATOR). `what` names it in the text.
  */
 char *secret_get(const struct secret *s, const char *what, struct result *res);
+
+/* secret_run(command, out, size, n): what /bin/sh makes of it; as command_run(). */
+int secret_run(char *command, char *out, size_t size, long *n);
 
 /* secret_free(s): wiped and freed; an empty s is fine. */
 void secret_free(struct secret *s);

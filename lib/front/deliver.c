@@ -236,8 +236,8 @@ transport(const struct delivery *d, const struct route *r, struct link *l,
 	case ROUTE_QMAIL:
 		for (i = 0; i < n; i++)
 			if (!breaks_promise(r, &p[i]))
-				handover_deliver(r, d->argv, p[i].m, p[i].rcpts,
-				    p[i].n, d->log);
+				handover_deliver(r, d->whole, p[i].m,
+				    p[i].rcpts, p[i].n, d->log);
 		return;
 	}
 }

@@ -23,7 +23,7 @@ struct delivery {
 	const volatile sig_atomic_t *stop;	/* what is not begun is left; NULL */
 	unsigned worker;	/* which process of a run: a route's `connections`
 				 * take part */
-	char **argv;		/* qmail-remote's, for another one; or NULL */
+	bool whole;		/* a call of qmail-remote: another can do it all */
 	struct link *links;	/* a route's connection, beside config->routes */
 };
 

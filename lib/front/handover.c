@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/write.h"
+
 /* Set up so, it would call itself for ever. */
 static bool
 is_ourselves(const char *program)
@@ -17,16 +19,27 @@ is_ourselves(const char *program)
 	    it.st_dev == we.st_dev && it.st_ino == we.st_ino;
 }
 
-/* Comes back with the reason. */
+static void
+cannot_run(const struct route *r, const char *why, struct result *res)
+{
+	result_set(res, OUT_TEMP, CAUSE_OPERATOR, "cannot run %s: %s", r->path,
+	    why);
+}
+
+/* To our parent, which may run programs. Comes back with the reason. */
 static const char *
-run(const struct route *r, char **argv, const struct message *m,
-    struct log *log)
+leave(const struct route *r, const struct message *m, struct log *log)
 {
 	struct buf line = { 0 };
+	struct stat st;
 
 	/* Through a script in between: each lap would leave a process waiting. */
 	if (is_ourselves(r->path) || getenv(HANDOVER_MARK))
 		return "it leads back to this program";
+	if (stat(r->path, &st) < 0 || access(r->path, X_OK) < 0)
+		return strerror(errno);
+	if (!S_ISREG(st.st_mode))
+		return strerror(EACCES);
 	if (lseek(STDIN_FILENO, m->spool.start, SEEK_SET) < 0)
 		return strerror(errno);
 	log_pair(&line, "id", m->id);
@@ -35,29 +48,38 @@ run(const struct route *r, char **argv, const struct message *m,
 	log_pair(&line, "relay", r->path);
 	log_pair(&line, "reason", "handed over");
 	log_write(log, "%s", buf_str(&line));
+	line.len = 0;
+	buf_addf(&line, "%c%s", HANDOVER_LETTER, r->name);
+	if (!line.failed && write_all(STDOUT_FILENO, line.p, line.len + 1) == 0)
+		_exit(0);
 	buf_free(&line);
-	if (setenv(HANDOVER_MARK, "1", 1) < 0)
-		return strerror(errno);
-	argv[0] = r->path;
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGXFSZ, SIG_DFL);
-	execv(r->path, argv);
 	return strerror(errno);
 }
 
 void
-handover_deliver(const struct route *r, char **argv, const struct message *m,
+handover_run(const struct route *r, char **argv, struct result *res)
+{
+	if (setenv(HANDOVER_MARK, "1", 1) == 0) {
+		argv[0] = r->path;
+		signal(SIGPIPE, SIG_DFL);
+		signal(SIGXFSZ, SIG_DFL);
+		execv(r->path, argv);
+	}
+	cannot_run(r, strerror(errno), res);
+}
+
+void
+handover_deliver(const struct route *r, bool whole, const struct message *m,
     struct rcpt *const *rcpts, size_t n, struct log *log)
 {
 	struct result res;
 	size_t i;
 
-	if (argv == NULL || n < m->env.nrcpts)
+	if (!whole || n < m->env.nrcpts)
 		result_set(&res, OUT_TEMP, CAUSE_ROUTE, "type qmail takes whole "
 		    "calls of qmail-remote only");
 	else
-		result_set(&res, OUT_TEMP, CAUSE_OPERATOR, "cannot run %s: %s",
-		    r->path, run(r, argv, m, log));
+		cannot_run(r, leave(r, m, log), &res);
 	for (i = 0; i < n; i++)
 		rcpts[i]->res = res;
 	message_settled(m, rcpts, n);

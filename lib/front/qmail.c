@@ -14,6 +14,7 @@
 #include "lib/base/child.h"
 #include "lib/base/clock.h"
 #include "lib/base/write.h"
+#include "lib/front/handover.h"
 #include "lib/front/report.h"
 #include "lib/mail/intake.h"
 
@@ -88,9 +89,9 @@ take_rcpts(const struct qmail *q, size_t n, char **argv, struct result *res)
 static int
 make_file(const struct qmail *q, struct result *res)
 {
-	struct spool copy;
+	struct spool copy = q->copy;
 	ssize_t n;
-	int rc = spool_open(&copy, q->tmpdir, res);
+	int rc = copy.fd < 0 ? spool_open(&copy, q->tmpdir, res) : 0;
 
 	while (rc == 0 && (n = read(STDIN_FILENO, copy.out, SPOOL_BUFFER)) != 0)
 		if ((n < 0 && errno != EINTR) || (n > 0 &&
@@ -105,6 +106,14 @@ make_file(const struct qmail *q, struct result *res)
 	return rc;
 }
 
+static bool
+is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static int
 begin(void *ctx, struct intake *in, struct message *m, struct result *res)
 {
@@ -116,7 +125,6 @@ static int
 take_message(const struct qmail *q, struct result *res)
 {
 	struct message *m = q->message;
-	struct stat st;
 	off_t start;
 	struct intake in = {
 		.header = { .pristine = true,
@@ -128,8 +136,7 @@ take_message(const struct qmail *q, struct result *res)
 
 	m->born = time(NULL);
 	message_id_make(m->id);
-	if ((fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode)) &&
-	    make_file(q, res) < 0)
+	if (!is_file(STDIN_FILENO) && make_file(q, res) < 0)
 		return -1;
 	start = lseek(STDIN_FILENO, 0, SEEK_CUR);
 	if (intake_read(&in, STDIN_FILENO, m, res) < 0)
@@ -228,22 +235,30 @@ report_results(const struct qmail *q, struct buf *out)
 
 /* --- the two processes --- */
 
+/* Also what takes our place is killed then. */
+static void
+limit_time(const struct config *c)
+{
+	struct itimerval end = { .it_value.tv_sec = MOST_SECONDS };
+
+	if (c->timeout > 0 && c->timeout < MOST_SECONDS / 10)
+		end.it_value.tv_sec = 10 * c->timeout;
+	setitimer(ITIMER_REAL, &end, NULL);
+}
+
 /* All that has to be done. 0, or -1: it is the message's affair. */
 static int
 work(const struct qmail *q, size_t n, char **argv, struct result *res)
 {
 	struct message *m = q->message;
 	const struct config *c = q->delivery->config;
-	struct itimerval end = { .it_value.tv_sec = MOST_SECONDS };
 	pid_t parent = getppid();
 
 	if (q->open(q->ctx, res) < 0)
 		return -1;
 	child_stay_with(parent);
-	if (c->timeout > 0 && c->timeout < MOST_SECONDS / 10)
-		end.it_value.tv_sec = 10 * c->timeout;
-	setitimer(ITIMER_REAL, &end, NULL);
-	q->delivery->argv = argv;
+	limit_time(c);
+	q->delivery->whole = true;
 	m->env.from = take_address(argv[2], c, res);
 	if (m->env.from == NULL ||
 	    take_rcpts(q, n, argv + ARGUMENTS, res) < 0 ||
@@ -255,8 +270,26 @@ work(const struct qmail *q, size_t n, char **argv, struct result *res)
 	return 0;
 }
 
+/* Another program has the last word. -1: it cannot have it. */
+static int
+hand_over(const struct qmail *q, const char *name, char **argv,
+    struct result *res)
+{
+	pid_t parent = getppid();
+	const struct route *r = q->find(q->ctx, name, res);
+
+	if (r == NULL)
+		return -1;
+	child_stay_with(parent);
+	limit_time(q->delivery->config);
+	if (q->copy.fd >= 0)
+		dup2(q->copy.fd, STDIN_FILENO);
+	handover_run(r, argv, res);
+	return -1;
+}
+
 static void
-child(const struct qmail *q, size_t n, char **argv)
+child(const struct qmail *q, size_t n, char **argv, const char *route)
 {
 	struct buf out = { 0 };
 	struct result res = { 0 };
@@ -267,7 +300,8 @@ child(const struct qmail *q, size_t n, char **argv)
 	/* Both are errors of a write. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	if (work(q, n, argv, &res) < 0)
+	if ((route ? hand_over(q, route, argv, &res) :
+	    work(q, n, argv, &res)) < 0)
 		add_report(&out, res.exit == EXIT_DATA ? 'D' : 'Z', &res);
 	else
 		report_results(q, &out);
@@ -290,23 +324,44 @@ report_death(struct report *r, int status)
 	buf_addc(&r->text, '\0');
 }
 
+/* Returns its status. */
+static int
+run_child(const struct qmail *q, struct report *r, char **argv,
+    const char *route)
+{
+	struct child c;
+	int rc = child_fork(&c);
+
+	if (rc == 0)
+		child(q, r->most, argv, route);
+	return rc < 0 ? rc : child_collect(&c, clock_ms() + 1000 *
+	    (MOST_SECONDS + SPARE_SECONDS), report_take, r);
+}
+
 int
-qmail_remote(const struct qmail *q, int argc, char **argv)
+qmail_remote(struct qmail *q, int argc, char **argv)
 {
 	static const char usage[] =
 	    "DI (qmail-remote) was invoked improperly. (#5.3.5)\n";
-	struct report r = { .most = (size_t)argc - ARGUMENTS };
-	struct child c;
+	struct report r = { .most = (size_t)argc - ARGUMENTS }, first;
+	struct result unused;
 	int rc = -1;
 
+	/* Made here, it is there too for a program that is to have the message. */
+	q->copy.fd = -1;
+	if (!is_file(STDIN_FILENO))
+		spool_open(&q->copy, q->tmpdir, &unused);
 	if (argc <= ARGUMENTS)
 		buf_add(&r.text, usage, sizeof usage);
-	else if ((rc = child_fork(&c)) == 0)
-		child(q, r.most, argv);
 	else {
-		if (rc > 0)
-			rc = child_collect(&c, clock_ms() + 1000 *
-			    (MOST_SECONDS + SPARE_SECONDS), report_take, &r);
+		rc = run_child(q, &r, argv, NULL);
+		if (r.handed_over) {
+			first = r;
+			r = (struct report){ .most = first.most,
+				.begun = true };
+			rc = run_child(q, &r, argv, first.text.p + 1);
+			buf_free(&first.text);
+		}
 		if (!report_usable(&r))
 			report_death(&r, rc);
 	}

@@ -12,10 +12,14 @@ enum { QMAIL_UNTOLD = 111 };	/* qmail tries again after this status */
 struct qmail {
 	/* Called first: makes the delivery ready. 0, or -1 with the reason. */
 	int (*open)(void *ctx, struct result *res);
+	/* Or, when a route's program is to do it: that route. */
+	const struct route *(*find)(void *ctx, const char *route,
+	    struct result *res);
 	void *ctx;
 	struct delivery *delivery;
 	struct message *message;	/* empty */
 	const char *tmpdir;		/* or NULL */
+	struct spool copy;		/* of a message that is no file */
 };
 
 /*
@@ -25,6 +29,6 @@ struct qmail {
  * written to standard output and nothing else anywhere. Returns the exit status:
  * 0, or QMAIL_UNTOLD when they could not be written.
  */
-int qmail_remote(const struct qmail *q, int argc, char **argv);
+int qmail_remote(struct qmail *q, int argc, char **argv);
 
 #endif

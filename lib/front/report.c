@@ -7,7 +7,9 @@ end_report(struct report *r)
 {
 	const char *letter = r->text.p + r->last;
 
-	if (*letter == 'K' || *letter == 'Z' || *letter == 'D')
+	if (*letter == '>' && r->last == 0)
+		r->handed_over = r->complete = true;
+	else if (*letter == 'K' || *letter == 'Z' || *letter == 'D')
 		r->complete = true;
 	else if (*letter == '\0' || strchr("rhs", *letter) == NULL ||
 	    ++r->n > r->most)
@@ -37,5 +39,5 @@ report_take(void *ctx, const char *data, size_t n)
 bool
 report_usable(const struct report *r)
 {
-	return r->complete && !r->broken;
+	return r->complete && !r->broken && !r->handed_over;
 }

@@ -18,6 +18,7 @@ struct report {
 	size_t last;		/* where that one begins */
 	size_t n;		/* reports of recipients */
 	bool begun;		/* a '!' came first: see qmail.c */
+	bool handed_over;	/* text is '>' and a route: see handover.h */
 	bool complete;		/* that of the message came; no more is taken */
 	bool broken;		/* these are no reports */
 };

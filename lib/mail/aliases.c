@@ -543,6 +543,31 @@ aliases_close(struct aliases *a)
 	a->fd = -1;
 }
 
+bool
+aliases_include(const struct aliases *a)
+{
+	static const char word[] = ":include:";
+	char block[BLOCK];
+	size_t have = 0;
+	struct stat st;
+	struct result unused;
+	int fd = a->fd >= 0 ? a->fd :
+	    file_open("", a->file, &st, &unused);
+	off_t at = 0;
+	ssize_t n = 0, i;
+
+	while (fd >= 0 && have < sizeof word - 1 &&
+	    (n = pread(fd, block, sizeof block, at)) > 0) {
+		for (i = 0; i < n && have < sizeof word - 1; i++)
+			have = mem_iequal(&block[i], &word[have], 1) ? have + 1 :
+			    block[i] == ':';
+		at += n;
+	}
+	if (fd != a->fd && fd >= 0)
+		close(fd);
+	return have == sizeof word - 1;
+}
+
 int
 aliases_expand(struct aliases *a, struct addr_list *rcpts, struct result *res)
 {

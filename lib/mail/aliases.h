@@ -54,6 +54,12 @@ int aliases_open(struct aliases *a, struct result *res);
 void aliases_close(struct aliases *a);
 
 /*
+ * aliases_include(a): does the file name others anywhere? Before it is open, as the
+ * process may read it now.
+ */
+bool aliases_include(const struct aliases *a);
+
+/*
  * aliases_expand(a, rcpts, res): put in place of every local recipient what its
  * alias leads to; order stays, duplicates go. The file is read with constant
  * memory, once for every name looked up, and opened here when it is not yet

@@ -1,8 +1,10 @@
 """qmail-remote: what it reports is read by the rules of qmail-rspawn, whatever
 the relay, SES, this machine or another qmail-remote does, and the message that
 arrives is the one in qmail's queue."""
+import grp
 import itertools
 import os
+import pwd
 import re
 import resource
 import shutil
@@ -844,6 +846,43 @@ class Guard(Remote):
         eventually(lambda: not os.path.exists("/proc/%d/exe" % worker) or
                    not alive(worker))
         self.assertEqual(rspawn(process.returncode, b"")[0], "Z")
+
+    @unittest.skipUnless(os.getuid() == 0, "needs root")
+    def test_so_does_that_of_a_set_group_id_copy(self):
+        """The kernel forgets what was asked when privilege is dropped."""
+        if os.statvfs(self.dir).f_flag & os.ST_NOSUID:
+            self.skipTest("no set-id programs in the temporary folder")
+        os.chmod(self.dir, 0o755)
+        relay = self.start(Relay(tls="off", replies={"dot": SILENT}))
+        program = shutil.copy(SENDROUTE, self.path("qmail-remote"))
+        os.chown(program, 0, grp.getgrnam("mail").gr_gid)
+        os.chmod(program, 0o2755)
+        nobody = pwd.getpwnam("nobody")
+
+        def become():
+            """A set-group-id program reads /etc/sendroute.conf alone."""
+            os.chroot(self.dir)
+            os.setgroups([])
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+        os.mkdir(self.path("etc"))
+        self.write("etc/sendroute.conf", "hostname client.test\nlog none\n" +
+                   relay.route(host="127.0.0.1"))
+        with tempfile.TemporaryFile() as file:
+            file.write(MESSAGE)
+            file.seek(0)
+            process = subprocess.Popen(
+                ["/qmail-remote", "example.net", ALICE, BOB], stdin=file,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={},
+                preexec_fn=become)
+        eventually(lambda: any(m.whole for m in relay.messages))
+        worker, = children(process.pid)
+        with open("/proc/%d/status" % worker) as status:
+            self.assertIn("Gid:\t%d\t%d\t%d\t" % ((nobody.pw_gid,) * 3),
+                          status.read())
+        process.kill()
+        process.communicate()
+        eventually(lambda: not alive(worker))
 
     def test_a_silent_relay(self):
         for step in ("greeting", "ehlo", "mail", "rcpt", "data", "dot"):
