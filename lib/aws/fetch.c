@@ -62,12 +62,16 @@ fetch(const struct aws *a, const struct endpoint *e, const struct fetch *q,
     struct http_reply *reply, struct result *res)
 {
 	static const struct timespec pause = { .tv_sec = 1 };
+	struct fetch capped = *q;
+	int64_t most = a->config->timeout;
 	unsigned i;
 	int rc;
 
+	if (most > 0 && most < (int64_t)q->seconds)
+		capped.seconds = (unsigned)most;
 	for (i = 1;; i++) {
 		memset(reply, 0, sizeof *reply);
-		rc = once(a, e, q, reply, res);
+		rc = once(a, e, &capped, reply, res);
 		if (i >= q->tries || (rc == 0 && reply->status < 500 &&
 		    reply->status != 429))
 			return rc;
