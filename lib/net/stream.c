@@ -112,11 +112,15 @@ int
 stream_flush(struct stream *s)
 {
 	size_t n = s->out_len;
+	int rc;
 
 	if (s->failed)
 		return -1;
 	s->out_len = 0;
-	return n > 0 ? write_through(s, s->out, n) : 0;
+	rc = n > 0 ? write_through(s, s->out, n) : 0;
+	/* A password or a token may have been in it. */
+	mem_wipe(s->out, n);
+	return rc;
 }
 
 int
