@@ -107,9 +107,11 @@ hold_standard_files(void)
 #endif
 		for (fd = 3; fd < 256; fd++)
 			close(fd);
+	/* A folder can be neither read nor written: there may be no /dev. */
 	for (fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			open("/dev/null", O_WRONLY);
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", O_WRONLY) < 0 && open("/", O_RDONLY) < 0)
+			_exit(EXIT_OS);
 }
 
 /* --- who is sending --- */

@@ -118,7 +118,8 @@ dns_load(struct dns *d, const char *file, unsigned port)
 		d->timeout = 1;
 	if (d->attempts == 0)
 		d->attempts = 1;
-	if (d->nservers == 0 && resolve_literal("127.0.0.1", &d->servers[0]))
+	d->guessed = d->nservers == 0;
+	if (d->guessed && resolve_literal("127.0.0.1", &d->servers[0]))
 		d->nservers = 1;
 }
 
@@ -310,17 +311,20 @@ take_answers(int fd, struct query q[QUERIES], unsigned *patience)
 		}
 }
 
-static void
+/* Whether the last question went out: -1 when nobody takes the one before. */
+static ssize_t
 ask_all(const struct pollfd *p, size_t n, const struct query q[QUERIES])
 {
+	ssize_t sent = 0;
 	size_t s;
 	int i;
 
 	for (i = 0; i < QUERIES; i++)
 		for (s = 0; s < n && q[i].got == 0; s++)
 			if (p[s].fd >= 0)
-				send(p[s].fd, q[i].question, q[i].length,
+				sent = send(p[s].fd, q[i].question, q[i].length,
 				    MSG_NOSIGNAL);
+	return sent;
 }
 
 /* Ask until everything is answered or the time is over. */
@@ -340,7 +344,9 @@ converse(const struct dns *d, struct query q[QUERIES])
 	}
 	while (ways > 0 && (q[0].got == 0 || q[1].got == 0) && now < end) {
 		if (now >= again) {
-			ask_all(p, d->nservers, q);
+			/* Nobody said that there is a server on this machine. */
+			if (ask_all(p, d->nservers, q) < 0 && d->guessed)
+				break;
 			again = now + d->timeout * 1000 / d->attempts;
 			patience = 2 * QUERIES;
 		}

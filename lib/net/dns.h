@@ -19,6 +19,7 @@ enum {
 struct dns {
 	struct ip_address servers[DNS_SERVERS];
 	size_t nservers;
+	bool guessed;		/* none is named: this machine itself */
 	unsigned port;
 	unsigned timeout, attempts;	/* seconds in all; rounds in that time */
 	unsigned ndots;

@@ -58,8 +58,9 @@ class Tree:
 
 
 class Jail:
-    """`limits`: what setrlimit is told, {resource: bytes}; `closed`: standard
-    descriptors that are not open."""
+    """run's `limits`: what setrlimit is told, {resource: bytes}; `closed`:
+    standard descriptors that are not open; `read_only`: nothing can be written
+    in the folder."""
 
     def __init__(self, program, folder):
         self.dir = folder
@@ -85,20 +86,25 @@ class Jail:
                       for name in names)
 
     def run(self, args, stdin=b"", env=None, name="/sendroute", limits=None,
-            closed=(), timeout=TIMEOUT):
+            closed=(), read_only=False, timeout=TIMEOUT):
         import resource
+        root = os.getuid() == 0
 
         def enter():
             for which, most in (limits or {}).items():
                 resource.setrlimit(which, (most, most))
-            if os.getuid() == 0:
+            if root and not read_only:
                 os.chroot(self.dir)
                 os.chdir("/")
             for fd in closed:
                 os.close(fd)
         argv, program = [name, *args], "/sendroute"
-        if os.getuid() != 0:
-            argv = ["unshare", "-r", "chroot", self.dir, program, *args]
+        if read_only or not root:
+            argv = ["unshare", "-m"] + ["-r"] * (not root) + [
+                "/bin/sh", "-c",
+                "mount --bind \"$0\" \"$0\" && mount -o remount,bind,$1 "
+                "\"$0\" && cd / && shift && exec chroot \"$0\" \"$@\"",
+                self.dir, "ro" if read_only else "rw", program, *args]
             program = "/usr/bin/unshare"
         began = time.monotonic()
         process = subprocess.Popen(argv, executable=program, env=env or {},

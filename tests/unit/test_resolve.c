@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 
 static char hosts[] = "/tmp/hosts.XXXXXX", conf[] = "/tmp/conf.XXXXXX";
 static struct resolve_places places = { hosts, conf, 0 };
+enum { closed_port = 1 };	/* tcpmux: nobody has it by UDP */
 static pid_t server;
 
 static void
@@ -392,6 +394,21 @@ several_servers(void **state)
 	fails("both.test", RESOLVE_NO_ANSWER);
 }
 
+/* Who names no server is not kept waiting for the one that may be here. */
+static void
+no_server_is_named(void **state)
+{
+	struct resolve_places nowhere = { hosts, "/nonexistent", closed_port };
+	struct ip_address out[RESOLVE_MAX];
+	char name[RESOLVE_NAME];
+	time_t begin = time(NULL);
+
+	(void)state;
+	assert_int_equal(resolve(&nowhere, "both.test", out, name),
+	    RESOLVE_NO_ANSWER);
+	assert_true(time(NULL) - begin < 2);
+}
+
 static void
 search_list(void **state)
 {
@@ -547,6 +564,7 @@ main(void)
 		cmocka_unit_test_setup(lost_and_late, fresh),
 		cmocka_unit_test_setup(answers_that_are_none, fresh),
 		cmocka_unit_test_setup(several_servers, fresh),
+		cmocka_unit_test_setup(no_server_is_named, fresh),
 		cmocka_unit_test_setup(search_list, fresh),
 		cmocka_unit_test_setup(names_that_cannot_be, fresh),
 		cmocka_unit_test_setup(questions, fresh),
