@@ -7,6 +7,8 @@
 #                     also: uninstall
 #   make check        all tests but the slow ones;  T=WORD: those with WORD in
 #                     their name;  make check-all: every one, and the layers
+#   make dist-oci     build/sendroute-oci.tar, an image for docker load, podman;
+#                     dist/Dockerfile makes the same
 #   make demo         three messages shown on their way, all on this machine
 #   make bench        size, memory, turns and queues, beside other programs
 #   make layers       prove that includes only go down
@@ -336,7 +338,7 @@ layers:
 	-f tests/layers.awk $(wildcard *.[ch]) $(sort $(wildcard lib/*.[ch] \
 	lib/*/*.[ch] lib/*/*/*.[ch]))
 
-include dist/cross.mk
+include dist/cross.mk dist/package.mk
 
 # --- Installation ----------------------------------------------------------
 

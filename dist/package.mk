@@ -1,0 +1,14 @@
+# Packages of the program that make has built, with ARCH= of another processor.
+
+PACKAGED = $(if $(ARCH),build/$(ARCH)/)sendroute
+PACKAGE_DIR = $(patsubst %/,%,build/$(ARCH))
+DEBIAN_ARCH = $(or $(ARCH),$(shell dpkg --print-architecture 2>/dev/null),amd64)
+# The image has the system's roots unless the program has its own.
+IMAGE_CA = $(if $(CA),,$(wildcard /etc/ssl/certs/ca-certificates.crt))
+
+dist-oci: $(PACKAGED)
+	$(PYTHON) dist/make-oci --arch $(DEBIAN_ARCH) --version '$(VERSION)' \
+	    --ca '$(IMAGE_CA)' --tag 'sendroute:$(VERSION)' $< \
+	    $(PACKAGE_DIR)/sendroute-oci.tar $(PACKAGE_DIR)/rootfs.tar
+
+.PHONY: dist-oci
