@@ -11,4 +11,15 @@ dist-oci: $(PACKAGED)
 	    --ca '$(IMAGE_CA)' --tag 'sendroute:$(VERSION)' $< \
 	    $(PACKAGE_DIR)/sendroute-oci.tar $(PACKAGE_DIR)/rootfs.tar
 
-.PHONY: dist-oci
+
+# What install does, and what Debian asks for besides.
+DEB_ROOT = $(CURDIR)/$(PACKAGE_DIR)/deb
+dist-deb: $(PACKAGED)
+	rm -rf $(DEB_ROOT)
+	$(MAKE) -s -C $(if $(ARCH),build/$(ARCH)/tree,.) -o sendroute ARCH= \
+	    DESTDIR=$(DEB_ROOT) PREFIX=/usr SYSCONFDIR=/etc SETGID= install
+	dist/make-deb $(DEB_ROOT) '$(VERSION)' $(DEBIAN_ARCH) \
+	    $(PACKAGE_DIR)/sendroute_$(DEBIAN_ARCH).deb
+	rm -rf $(DEB_ROOT)
+
+.PHONY: dist-oci dist-deb
