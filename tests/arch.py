@@ -31,6 +31,9 @@ DELIVERIES = (
     ("test_queue.py", "sent_at_once_and_nothing", "three_in_one_session",
      "sizes_around_the_blocks", "in_the_background"),
 )
+# What qemu gets wrong: on MIPS, SO_ERROR brings the host's number of an error.
+LEFT_OUT = {"mipsel": {"test_dial", "test_runner"},
+            "mips64el": {"test_dial", "test_runner"}}
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 
 
@@ -95,10 +98,10 @@ def check(arch):
     runner = cross("emulator", arch)
     build(arch)
     tree = os.path.join(BUILD, arch, "tree")
-    units = counted(["tests/run", *sorted(
-        p for p in glob.glob(tree + "/build/unit/test_*")
-        if os.path.exists("%s/tests/unit/%s.c" % (
-            ROOT, os.path.basename(p))))], tree, runner, arch)
+    names = {os.path.basename(p)[:-2] for p in glob.glob(
+        ROOT + "/tests/unit/test_*.c")} - LEFT_OUT.get(arch, set())
+    units = counted(["tests/run", *("build/unit/" + name for name in sorted(
+        names))], tree, runner, arch)
     sent = [counted(["/usr/bin/python3", os.path.join(
         ROOT, "tests", "peers", name), *words], tree, runner, arch)
         for name, *words in DELIVERIES]
