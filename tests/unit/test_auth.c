@@ -724,11 +724,52 @@ in_pieces(struct script *p, size_t n)
 	p->piece = n;
 }
 
+/* A route without a user, but with a certificate: by EXTERNAL. */
+static struct delivery *
+new_external(void)
+{
+	static char file[] = "/c.pem";
+	struct delivery *d = new_delivery(AUTH_AUTO);
+
+	d->route.user = d->route.password.value = NULL;
+	d->route.client_cert = file;
+	return d;
+}
+
+/* A dialogue that ends in a refusal, cut likewise: nothing but that may come. */
+static void
+sweep_refusal(struct delivery *d, const struct script_step *steps)
+{
+	const struct result *res = &d->rcpt.res;
+	size_t said, wrote, n;
+
+	run(d, steps, NULL, 0);
+	script_check(&d->script);
+	said = d->script.said.len;
+	wrote = d->script.wrote.len;
+	script_free(&d->script);
+	for (n = 0; n < 3 * said + wrote + 20; n++) {
+		if (n < 3 * said)
+			run(d, steps, cut_input, n);
+		else if (n < 3 * said + wrote)
+			run(d, steps, cut_output, n - 3 * said);
+		else
+			run(d, steps, in_pieces, n - 3 * said - wrote);
+		if (n < 3 * said || n >= 3 * said + wrote)
+			script_check(&d->script);
+		assert_int_equal(res->outcome, OUT_TEMP);
+		assert_true(res->text[0] != '\0');
+		assert_true(result_may_fail_over(res));
+		assert_null(strstr(buf_str(&d->script.wrote), "MAIL"));
+		script_free(&d->script);
+	}
+	free_delivery(d);
+}
+
 /* The dialogue cut at every byte that the server says, or that we do. */
 static void
-sweep(enum route_auth auth, const struct script_step *steps)
+sweep_one(struct delivery *d, const struct script_step *steps)
 {
-	struct delivery *d = new_delivery(auth);
 	const struct result *res = &d->rcpt.res;
 	size_t said, wrote, n;
 
@@ -764,6 +805,12 @@ sweep(enum route_auth auth, const struct script_step *steps)
 }
 
 static void
+sweep(enum route_auth auth, const struct script_step *steps)
+{
+	sweep_one(new_delivery(auth), steps);
+}
+
+static void
 cut_sweep(void **state)
 {
 	static const struct script_step scram[] = {
@@ -791,14 +838,73 @@ cut_sweep(void **state)
 		REST
 	};
 
+	static const struct script_step external[] = {
+		HELLO("PLAIN EXTERNAL"), HEARS("AUTH EXTERNAL =\r\n"),
+		SAYS("235 ok\r\n"), REST
+	};
+	static const struct script_step later[] = {
+		HELLO("PLAIN"), HEARS("AUTH PLAIN\r\n"), SAYS("334 \r\n"),
+		HEARS_UNTIL("\r\n"), SAYS("235 ok\r\n"), REST
+	};
+
 	(void)state;
 	sweep(AUTH_AUTO, scram);
+	sweep_one(new_external(), external);
+	memset(password, 'p', 390);
+	sweep(AUTH_PLAIN, later);
+	strcpy(password, "pa ss");
 	sweep(AUTH_CRAM_MD5, cram);
 	sweep(AUTH_AUTO, login);
 	sweep(AUTH_AUTO, passed_over);
 	strcpy(password, "to.ken");
 	sweep(AUTH_OAUTHBEARER, bearer);
 	sweep(AUTH_XOAUTH2, xoauth2);
+	strcpy(password, "pa ss");
+}
+
+static void
+cut_sweep_of_refusals(void **state)
+{
+#define NO SAYS("535 5.7.8 no\r\n"), BYE
+	static const struct script_step scram[] = {
+		HELLO("SCRAM-SHA-256"), SCRAM_FIRST, HEARS_UNTIL("\r\n"),
+		SAYS("334 ZT1pbnZhbGlkLXByb29m\r\n"), HEARS("\r\n"), NO
+	};
+	static const struct script_step impostor[] = {
+		HELLO("SCRAM-SHA-256"), SCRAM(scram_wrong_signature), CANCELLED
+	};
+	static const struct script_step plain[] = {
+		HELLO("PLAIN"), HEARS(PLAIN_LINE), NO
+	};
+	static const struct script_step login[] = {
+		HELLO("LOGIN"), HEARS("AUTH LOGIN\r\n"), SAYS("334 VXNlcg==\r\n"),
+		HEARS_UNTIL("\r\n"), SAYS("334 UGFzcw==\r\n"),
+		HEARS_UNTIL("\r\n"), NO
+	};
+	static const struct script_step cram[] = {
+		HELLO("CRAM-MD5"), HEARS("AUTH CRAM-MD5\r\n"),
+		SAYS("334 PDFAcmVsYXk+\r\n"), HEARS_UNTIL("\r\n"), NO
+	};
+	static const struct script_step external[] = {
+		HELLO("EXTERNAL"), HEARS("AUTH EXTERNAL =\r\n"), NO
+	};
+	static const struct script_step token[] = {
+		HELLO("OAUTHBEARER XOAUTH2"), HEARS_UNTIL("\r\n"),
+		SAYS("334 eyJzdGF0dXMiOiI0MDEifQ==\r\n"), HEARS_UNTIL("\r\n"), NO
+	};
+	static const struct script_step none[] = { HELLO("GSSAPI NTLM"), BYE };
+
+	(void)state;
+	sweep_refusal(new_delivery(AUTH_AUTO), scram);
+	sweep_refusal(new_delivery(AUTH_AUTO), impostor);
+	sweep_refusal(new_delivery(AUTH_PLAIN), plain);
+	sweep_refusal(new_delivery(AUTH_LOGIN), login);
+	sweep_refusal(new_delivery(AUTH_CRAM_MD5), cram);
+	sweep_refusal(new_external(), external);
+	sweep_refusal(new_delivery(AUTH_AUTO), none);
+	strcpy(password, "to.ken");
+	sweep_refusal(new_delivery(AUTH_OAUTHBEARER), token);
+	sweep_refusal(new_delivery(AUTH_XOAUTH2), token);
 	strcpy(password, "pa ss");
 }
 
@@ -822,7 +928,8 @@ main(void)
 		cmocka_unit_test(a_first_challenge_may_be_anything),
 		cmocka_unit_test(cancelling),
 		cmocka_unit_test(the_trace_shows_no_secret),
-		cmocka_unit_test(cut_sweep)
+		cmocka_unit_test(cut_sweep),
+		cmocka_unit_test(cut_sweep_of_refusals)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
