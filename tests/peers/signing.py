@@ -5,8 +5,10 @@ import os
 import random
 import re
 import subprocess
+import unittest
 
 import dkim
+import unpack
 from harness import EIGHT_BIT, Case, MESSAGE, crlf, run
 from relay import Relay
 from ses import Ses
@@ -111,3 +113,37 @@ class Dkim(Case):
             text = file.read()
         os.unlink(file.name)
         return crlf(text[text.index(b"DKIM-Signature"):])
+
+
+class WithOpenDkim(Dkim):
+    """A second opinion on what we sign, and ours on what it signs."""
+
+    @classmethod
+    def setUpClass(cls):
+        try:
+            cls.root = unpack.tree("opendkim")
+        except unpack.Unavailable as reason:
+            if os.environ.get("CI"):
+                raise
+            raise unittest.SkipTest(str(reason))
+
+    def opendkim(self, name, *args, **how):
+        return subprocess.run([self.root + "/usr/sbin/" + name, *args],
+                              env=unpack.environment(self.root),
+                              capture_output=True, **how)
+
+    def failures(self, contents):
+        """The numbers of those whose signature it does not accept."""
+        conf = self.write("opendkim.conf", "Mode v\nSyslog no\nTestDNSData "
+                          "file:%s\n" % self.write(
+                              "names", b"sel.a._domainkey.example.com " +
+                              record_of(self.pem) + b"\n"))
+        files = [self.write("m%d.eml" % number, content)
+                 for number, content in enumerate(contents)]
+        done = self.opendkim("opendkim", "-x", conf, "-f", "-v", "-t",
+                             ",".join(files))
+        found = re.findall(rb"/m(\d+).eml: verification \(.*\) (\w+)",
+                           done.stdout)
+        self.assertEqual(sorted(int(number) for number, _ in found),
+                         list(range(len(contents))), done.stderr)
+        return [int(number) for number, word in found if word != b"succeeded"]
