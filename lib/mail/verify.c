@@ -13,7 +13,10 @@
 #include "lib/mail/lines.h"
 #include "lib/net/txt.h"
 
-enum { RSA_MIN = 128 };		/* bytes: RFC 8301 section 3.2 */
+enum {
+	RSA_MIN = 128,		/* bytes: RFC 8301 section 3.2 */
+	NAMES_MAX = 4096	/* bytes of h=: for each the header is read */
+};
 
 enum verdict { PASS, FAIL, SKIP, DEFER };
 
@@ -147,6 +150,8 @@ check_tags(struct signature *s)
 		return says(s, FAIL, "rsa-sha1 is not acceptable any more");
 	if (!str_iequal(a, "rsa-sha256"))
 		return says(s, FAIL, "its algorithm is not known");
+	if (strlen(tag(&s->tags, "h")) > NAMES_MAX)
+		return says(s, FAIL, "malformed: h= is too long");
 	if (!lists(tag(&s->tags, "h"), "from"))
 		return says(s, FAIL, "malformed: From is not signed");
 	if (!lists(tag_or(&s->tags, "q", "dns/txt"), "dns/txt"))

@@ -2,6 +2,7 @@
 import os
 import re
 import subprocess
+import time
 
 import dkim
 import harness
@@ -225,6 +226,14 @@ class Verify(Dkim):
         field, rest = good.split(b"From: ", 1)
         self.check(re.sub(rb"\bfrom\b", b"form", field) + b"From: " + rest, 69,
                    "From is not signed")
+
+    def test_a_signature_that_would_keep_us_busy(self):
+        many = b"DKIM-Signature: v=1; a=rsa-sha256; d=example.com; s=sel.a; " \
+            b"bh=%s; b=AAAA; h=from%s\r\n" % (b"A" * 43 + b"=", b":a" * 90000)
+        began = time.monotonic()
+        self.check(many + b"a:\r\n" * 90000 + crlf(MESSAGE), 69,
+                   "malformed: h= is too long")
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_the_identity(self):
         """i= within d=, and the same when the key says so (t=s)."""
