@@ -218,6 +218,21 @@ config_file(const struct program *p)
 	return file ? file : default_config;
 }
 
+/* Without a clock: what takes its place, where no more than a date is needed. */
+static void
+note_clock(struct log *log)
+{
+	char build[CLOCK_TEXT_SIZE], clock[CLOCK_TEXT_SIZE];
+	time_t wall = clock_wall(), now = time(NULL);
+
+	if (now >= wall)
+		return;
+	clock_text(build, wall);
+	clock_text(clock, now);
+	log_write(log, "the clock says %s, before this program was built: %s is "
+	    "taken for certificates, signatures and Date", clock, build);
+}
+
 /* What is compiled in stands in for the usual file alone. */
 static bool
 uses_builtin(const char *file)
@@ -241,6 +256,7 @@ load_config(struct program *p, struct result *res)
 	    config_load(&p->config, file, res)) < 0)
 		return -1;
 	log_open(&p->log, p->config.log_target, p->config.log_file);
+	note_clock(&p->log);
 	config_open_secrets(&p->config, &p->log);
 	aliases_init(&p->aliases, &p->config);
 	if (!p->set_id)
@@ -392,7 +408,7 @@ read_message(struct program *p, const char *from, struct addr_list *rcpts,
 			.from = from,
 			.full_name = o->full_name,
 			.override_from = p->config.override_from,
-			.now = time(NULL)
+			.now = clock_wall()
 		},
 		.dot = dot_meaning(o),
 		.max_size = p->config.max_size,
@@ -401,7 +417,7 @@ read_message(struct program *p, const char *from, struct addr_list *rcpts,
 		.begin_ctx = &b
 	};
 
-	m->born = in.header.now;
+	m->born = time(NULL);	/* see schedule.h: clocks jump */
 	message_id_make(m->id);
 	if (intake_read(&in, STDIN_FILENO, m, res) < 0) {
 		if (b.begun)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bearssl-glue.h"
+#include "lib/base/clock.h"
 #include "lib/front/routing.h"
 #include "lib/store/bounce.h"
 #include "lib/store/schedule.h"
@@ -53,12 +54,12 @@ struct report {
 
 static int
 report_init(const struct delivery *d, struct message *r, const char *to,
-    int64_t now, struct result *res)
+    struct result *res)
 {
 	struct buf from = { 0 };
 	int rc = 0;
 
-	*r = (struct message){ .born = (time_t)now, .spool.fd = -1 };
+	*r = (struct message){ .born = time(NULL), .spool.fd = -1 };
 	message_id_make(r->id);
 	buf_addf(&from, "MAILER-DAEMON@%s", d->config->hostname);
 	r->env.from = mem_dup("", 0);
@@ -107,7 +108,7 @@ tell(const struct delivery *d, struct queue *q, const struct bounce *b,
     struct report *r)
 {
 	struct result res = { 0 };
-	int rc = report_init(d, &r->m, b->to, b->now, &res);
+	int rc = report_init(d, &r->m, b->to, &res);
 
 	if (rc == 0 && has_route(d, &r->m, &res) < 0)
 		rc = -2;
@@ -163,12 +164,12 @@ select_rcpts(const struct message *m, enum rcpt_state state, bool delayed,
 /* -2 also for a message without a sender: nobody can be told. */
 static int
 tell_some(const struct delivery *d, struct ticket *t, enum rcpt_state state,
-    bool delayed, int64_t now, struct report *r)
+    bool delayed, struct report *r)
 {
 	const struct config *c = d->config;
 	struct bounce b = { .m = t->m, .delayed = delayed,
 		.to = c->bounce_to ? c->bounce_to : t->m->env.from,
-		.hostname = c->hostname, .now = (time_t)now,
+		.hostname = c->hostname, .now = clock_wall(),
 		.until = (time_t)(t->f.born + c->queue_lifetime) };
 	struct rcpt **v = select_rcpts(t->m, state, delayed, &b.n);
 	int rc = v ? 0 : -1;
@@ -262,8 +263,7 @@ try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local,
 	}
 	/* Who cannot be told now for a reason of ours is told the next time. */
 	if (warn > 0 && !t->f.warned && now - t->f.born >= warn)
-		t->f.warned = tell_some(d, t, RCPT_WAITING, true, now,
-		    r) != -1;
+		t->f.warned = tell_some(d, t, RCPT_WAITING, true, r) != -1;
 	queue_defer(t);
 }
 
@@ -299,7 +299,7 @@ outcome_apply(const struct delivery *d, struct ticket *t)
 	schedule_mend(&t->f, now, d->config->queue_lifetime);
 	judge(d, t, now, &local);
 	if (t->in == QUEUE_READY && count(t->m, RCPT_REFUSED) > 0) {
-		told = tell_some(d, t, RCPT_REFUSED, false, now, &r);
+		told = tell_some(d, t, RCPT_REFUSED, false, &r);
 		if (told == 0)
 			close_refused(t);
 	}

@@ -495,7 +495,7 @@ take_message(struct session *s, struct result *res)
 			.from = *m->env.from ? m->env.from : s->d->sender,
 			.full_name = s->d->full_name,
 			.override_from = c->override_from,
-			.now = time(NULL)
+			.now = clock_wall()
 		},
 		.dot = DOT_IS_DATA,
 		.max_size = c->max_size,
@@ -504,7 +504,7 @@ take_message(struct session *s, struct result *res)
 		.begin_ctx = s
 	};
 
-	m->born = in.header.now;
+	m->born = time(NULL);	/* see schedule.h: clocks jump */
 	message_id_make(m->id);
 	s->begun = false;
 	if (intake_take(&in, data_source, s, m, res) < 0) {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lib/base/base64.h"
+#include "lib/base/clock.h"
 #include "lib/mail/spool.h"
 
 enum {
@@ -290,7 +291,7 @@ make_field(struct buf *b, const struct route *r, const struct buf *fields,
 
 	sha256_init(&h);
 	buf_addf(b, "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; "
-	    "t=%lld;\r\n\td=%s;\r\n\ts=%s;\r\n\th=", (long long)time(NULL),
+	    "t=%lld;\r\n\td=%s;\r\n\ts=%s;\r\n\th=", (long long)clock_wall(),
 	    r->dkim_domain, r->dkim_selector);
 	put_names(b, fields, &h);
 	buf_adds(b, "\r\n\tbh=");

@@ -330,17 +330,17 @@ untrusted_text(const struct verifier *v, char *out, size_t size)
 static void
 date_text(const struct tls_leaf *leaf, char *out, size_t size)
 {
-	char day[CLOCK_TEXT_SIZE];
+	char day[CLOCK_TEXT_SIZE], today[CLOCK_TEXT_SIZE];
 	time_t now = clock_wall();
+	bool old = leaf->not_after >= 0 && leaf->not_after < now;
 
-	if (leaf->not_after >= 0 && leaf->not_after < now) {
-		clock_text(day, (time_t)leaf->not_after);
-		snprintf(out, size, "the certificate expired on %s", day);
-	} else if (leaf->not_before > now) {
-		clock_text(day, (time_t)leaf->not_before);
-		snprintf(out, size, "the certificate is not valid before %s "
-		    "(is this machine's clock right?)", day);
-	} else
+	clock_text(today, now);
+	clock_text(day, (time_t)(old ? leaf->not_after : leaf->not_before));
+	if (old || leaf->not_before > now)
+		snprintf(out, size, "the certificate %s %s (this machine's "
+		    "clock says %s)", old ? "expired on" : "is not valid before",
+		    day, today);
+	else
 		snprintf(out, size, "a certificate of the chain has expired or "
 		    "is not valid yet");
 }

@@ -398,6 +398,7 @@ SYSCALLS = {
     87: "unlink", 91: "fchmod", 217: "getdents64", 231: "exit_group",
     257: "openat", 258: "mkdirat", 262: "newfstatat", 263: "unlinkat",
     264: "renameat", 265: "linkat", 280: "utimensat", 285: "fallocate",
+    96: "gettimeofday", 201: "time", 228: "clock_gettime",
     296: "pwritev", 316: "renameat2", 326: "copy_file_range",
 }
 # The calls that change what others can see: files, folders, connections.
@@ -589,6 +590,9 @@ class Tracer:
         os.close(read_end)
         return child
 
+    def begun(self, pid):
+        """The program has been loaded; nothing of it has run yet."""
+
     def run(self):
         with tempfile.TemporaryFile() as out, \
                 tempfile.TemporaryFile() as err:
@@ -599,6 +603,7 @@ class Tracer:
                 raise OSError(errno.EPERM, "not stopped")
             self.ptrace(SETOPTIONS, first, None,
                         EXITKILL | SYSGOOD | FORK | VFORK | CLONE)
+            self.begun(first)
             watchdog = threading.Timer(self.timeout, self.kill)
             watchdog.start()
             try:
