@@ -320,8 +320,7 @@ show_addresses(struct checked *c)
 {
 	struct ip_address found[RESOLVE_MAX];
 	struct buf text = { 0 };
-	char one[INET6_ADDRSTRLEN];
-	bool v4;
+	char one[RESOLVE_TEXT];
 	int i, n;
 
 	/* What a proxy finds only the proxy knows. */
@@ -330,10 +329,8 @@ show_addresses(struct checked *c)
 		return;
 	n = resolve(&resolve_system, c->r->host, found, NULL);
 	for (i = 0; i < n; i++) {
-		v4 = resolve_is_v4(&found[i]);
-		if (inet_ntop(v4 ? AF_INET : AF_INET6,
-		    found[i].ip + (v4 ? 12 : 0), one, sizeof one))
-			buf_addf(&text, "%s%s", i > 0 ? " " : "", one);
+		resolve_text(&found[i], one);
+		buf_addf(&text, "%s%s", i > 0 ? " " : "", one);
 	}
 	if (n > 0)
 		NOTE(c, "addresses", true, "%s", buf_str(&text));

@@ -10,6 +10,7 @@
 #include "bearssl-glue.h"
 #include "lib/base/base64.h"
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/write.h"
 #include "lib/config/values.h"
 
@@ -231,17 +232,14 @@ keygen_run(const char *dir, const char *domain, FILE *out, struct result *res)
 {
 	struct private_key key;
 	struct buf path = { 0 }, spki = { 0 };
-	time_t now = time(NULL);
-	char selector[40], here[1024];
-	struct tm tm;
+	char date[CLOCK_AMZ_SIZE], selector[16], here[1024];
 	int rc = -1;
 
 	if (domain && !value_is_domain(domain))
 		return result_fail(res, EXIT_USAGE, "--dkim-keygen: %.80s is no "
 		    "domain name", domain);
-	gmtime_r(&now, &tm);
-	snprintf(selector, sizeof selector, "sr%04d%02d%02d", tm.tm_year + 1900,
-	    tm.tm_mon + 1, tm.tm_mday);
+	clock_amz(date, time(NULL));
+	snprintf(selector, sizeof selector, "sr%.8s", date);
 	/* The configuration takes absolute paths. */
 	if (*dir != '/' && getcwd(here, sizeof here))
 		buf_addf(&path, "%s/", here);

@@ -139,16 +139,13 @@ static void
 describe(const struct race *r, const struct ip_address *a, char *out,
     size_t size)
 {
-	char text[INET6_ADDRSTRLEN] = "?";
+	char text[RESOLVE_TEXT];
 
 	if (a == NULL) {
 		snprintf(out, size, "%s", r->host);
 		return;
 	}
-	if (resolve_is_v4(a))
-		inet_ntop(AF_INET, a->ip + 12, text, sizeof text);
-	else
-		inet_ntop(AF_INET6, a->ip, text, sizeof text);
+	resolve_text(a, text);
 	snprintf(out, size, "%.*s[%s]:%u", (int)(size - strlen(text) - 10),
 	    r->host, text, r->port);
 }

@@ -47,6 +47,35 @@ resolve_literal(const char *text, struct ip_address *a)
 	return true;
 }
 
+void
+resolve_text(const struct ip_address *a, char out[RESOLVE_TEXT])
+{
+	const unsigned char *ip = a->ip;
+	size_t i, n = 0, run, gap = 16, longest = 2;
+
+	if (resolve_is_v4(a)) {
+		snprintf(out, RESOLVE_TEXT, "%d.%d.%d.%d", ip[12], ip[13],
+		    ip[14], ip[15]);
+		return;
+	}
+	for (i = 0; i < 16; i += 2) {
+		for (run = i; run < 16 && (ip[run] | ip[run + 1]) == 0; )
+			run += 2;
+		if (run - i > longest) {
+			longest = run - i;
+			gap = i;
+		}
+	}
+	for (i = 0; i < 16; i += 2)
+		if (i == gap) {
+			n += (size_t)snprintf(out + n, RESOLVE_TEXT - n, "::");
+			i += longest - 2;
+		} else
+			n += (size_t)snprintf(out + n, RESOLVE_TEXT - n, "%s%x",
+			    n > 0 && out[n - 1] != ':' ? ":" : "",
+			    ip[i] << 8 | ip[i + 1]);
+}
+
 socklen_t
 resolve_sockaddr(const struct ip_address *a, unsigned port,
     struct sockaddr_storage *out)

@@ -16,7 +16,8 @@ struct ip_address {
 
 enum {
 	RESOLVE_MAX = 48,	/* addresses of one name; more are left out */
-	RESOLVE_NAME = 256	/* bytes of a name with its NUL */
+	RESOLVE_NAME = 256,	/* bytes of a name with its NUL */
+	RESOLVE_TEXT = 46	/* bytes of an address in words, with its NUL */
 };
 
 /* Why there is no address. */
@@ -45,6 +46,9 @@ int resolve(const struct resolve_places *where, const char *name,
 
 /* resolve_literal(text, a): "192.0.2.1", "2001:db8::1" or "fe80::1%eth0". */
 bool resolve_literal(const char *text, struct ip_address *a);
+
+/* resolve_text(a, out): the way back, without a scope (RFC 5952 section 4). */
+void resolve_text(const struct ip_address *a, char out[RESOLVE_TEXT]);
 
 bool resolve_is_v4(const struct ip_address *a);
 

@@ -20,12 +20,14 @@
 #define SYS_setregid SYS_setregid32
 #endif
 
+#ifndef __x86_64__	/* lib/small/calls.c has it */
 /* No handlers of pthread_atfork, no locks to hold. */
 pid_t
 fork(void)
 {
 	return _Fork();
 }
+#endif
 
 int
 seteuid(uid_t effective)

@@ -8,11 +8,15 @@
 #include <string.h>
 
 #ifdef TEXT_TEST
+#define strchr text_strchr
+#define strncmp text_strncmp
 #define strstr text_strstr
 #define strspn text_strspn
 #define strcspn text_strcspn
 #define strcpy text_strcpy
 #define strncpy text_strncpy
+char *text_strchr(const char *, int);
+int text_strncmp(const char *, const char *, size_t);
 char *text_strstr(const char *, const char *);
 size_t text_strspn(const char *, const char *);
 size_t text_strcspn(const char *, const char *);
@@ -21,6 +25,24 @@ char *text_strncpy(char *, const char *, size_t);
 #endif
 
 #if defined(TEXT_TEST) || !defined(__GLIBC__)
+
+char *
+strchr(const char *s, int c)
+{
+	for (; *s != (char)c; s++)
+		if (*s == '\0')
+			return NULL;
+	return (char *)(uintptr_t)s;
+}
+
+int
+strncmp(const char *a, const char *b, size_t n)
+{
+	for (; n > 0; n--, a++, b++)
+		if (*a != *b || *a == '\0')
+			return (unsigned char)*a - (unsigned char)*b;
+	return 0;
+}
 
 /* Needles are short here, so trying each place is quick enough. */
 char *

@@ -53,6 +53,15 @@ resolve_is_v4(const struct ip_address *a)
 	return a->ip[10] == 0xff && a->ip[11] == 0xff;
 }
 
+void
+resolve_text(const struct ip_address *a, char out[RESOLVE_TEXT])
+{
+	bool v4 = resolve_is_v4(a);
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, a->ip + (v4 ? 12 : 0), out,
+	    RESOLVE_TEXT);
+}
+
 socklen_t
 resolve_sockaddr(const struct ip_address *a, unsigned number,
     struct sockaddr_storage *out)

@@ -37,12 +37,14 @@ put_file(const char *path, const char *text)
 static const char *
 text_of(const struct ip_address *a)
 {
-	static char text[INET6_ADDRSTRLEN + 12];
+	static char text[RESOLVE_TEXT + 12], theirs[RESOLVE_TEXT];
 
 	if (resolve_is_v4(a))
-		inet_ntop(AF_INET, a->ip + 12, text, sizeof text);
+		inet_ntop(AF_INET, a->ip + 12, theirs, sizeof theirs);
 	else
-		inet_ntop(AF_INET6, a->ip, text, sizeof text);
+		inet_ntop(AF_INET6, a->ip, theirs, sizeof theirs);
+	resolve_text(a, text);
+	assert_string_equal(text, theirs);
 	if (a->scope > 0)
 		snprintf(text + strlen(text), 12, "%%%u", a->scope);
 	return text;
