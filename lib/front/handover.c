@@ -9,6 +9,8 @@
 
 #include "lib/base/write.h"
 
+extern char **environ;
+
 /* Set up so, it would call itself for ever. */
 static bool
 is_ourselves(const char *program)
@@ -56,14 +58,34 @@ leave(const struct route *r, const struct message *m, struct log *log)
 	return strerror(errno);
 }
 
+/* Our environment and the mark, never freed; or NULL with errno set. */
+static char **
+marked(void)
+{
+	static char mark[] = HANDOVER_MARK "=1";
+	char **env;
+	size_t n = 0;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + 2, sizeof *env);
+	if (env) {
+		memcpy(env, environ, n * sizeof *env);
+		env[n] = mark;
+	}
+	return env;
+}
+
 void
 handover_run(const struct route *r, char **argv, struct result *res)
 {
-	if (setenv(HANDOVER_MARK, "1", 1) == 0) {
+	char **env = marked();
+
+	if (env) {
 		argv[0] = r->path;
 		signal(SIGPIPE, SIG_DFL);
 		signal(SIGXFSZ, SIG_DFL);
-		execv(r->path, argv);
+		execve(r->path, argv, env);
 	}
 	cannot_run(r, strerror(errno), res);
 }
