@@ -211,6 +211,15 @@ class Arrival(Smtp):
         self.quiet(self.send(relay))
         self.assertLessEqual(self.served(relay).sessions[0].wire.turns, 9)
 
+    def test_8_turns_with_starttls_auth_and_chunking_5_with_implicit_tls(self):
+        # As above, but the message comes with the group. (The relay counts
+        # what comes after it has spoken: QUIT, and not the greeting.)
+        for tls, turns in (("starttls", 8), ("implicit", 5)):
+            relay = self.relay(tls=tls, extensions=(
+                "PIPELINING", "CHUNKING", "8BITMIME"))
+            self.quiet(self.send(relay))
+            self.assertEqual(self.served(relay).sessions[0].wire.turns, turns)
+
     def test_pipelining_puts_mail_rcpt_and_data_into_one_turn(self):
         relay = self.relay(tls="off", users=None)
         self.quiet(self.send(relay))
