@@ -335,3 +335,22 @@ script_says_bytes(const struct script_step *steps)
 			n += steps->n;
 	return n;
 }
+
+void
+script_cut_input(struct script *p, size_t n)
+{
+	p->cut_at = n / 3;
+	p->cut_as = (enum script_cut)(n % 3);
+}
+
+void
+script_cut_output(struct script *p, size_t n)
+{
+	p->write_limit = n;
+}
+
+void
+script_in_pieces(struct script *p, size_t n)
+{
+	p->piece = n;
+}

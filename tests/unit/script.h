@@ -133,6 +133,15 @@ int script_start_tls(struct stream *s);
 void script_check(const struct script *p);
 bool script_is_done(const struct script *p);
 
+/*
+ * The turns of a sweep, behind script_open(). script_cut_input(p, n): after n / 3
+ * of the bytes that the peer says, in each of the three ways. script_cut_output(p,
+ * n): after n of ours. script_in_pieces(p, n): of n bytes each.
+ */
+void script_cut_input(struct script *p, size_t n);
+void script_cut_output(struct script *p, size_t n);
+void script_in_pieces(struct script *p, size_t n);
+
 /* script_says_bytes(steps): how many bytes the peer says: the cut sweep's end. */
 size_t script_says_bytes(const struct script_step *steps);
 

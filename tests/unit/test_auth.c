@@ -705,25 +705,6 @@ the_trace_shows_no_secret(void **state)
 
 /* --- the cut sweep --- */
 
-static void
-cut_input(struct script *p, size_t n)
-{
-	p->cut_at = n / 3;
-	p->cut_as = (enum script_cut)(n % 3);
-}
-
-static void
-cut_output(struct script *p, size_t n)
-{
-	p->write_limit = n;
-}
-
-static void
-in_pieces(struct script *p, size_t n)
-{
-	p->piece = n;
-}
-
 /* A route without a user, but with a certificate: by EXTERNAL. */
 static struct delivery *
 new_external(void)
@@ -750,11 +731,11 @@ sweep_refusal(struct delivery *d, const struct script_step *steps)
 	script_free(&d->script);
 	for (n = 0; n < 3 * said + wrote + 20; n++) {
 		if (n < 3 * said)
-			run(d, steps, cut_input, n);
+			run(d, steps, script_cut_input, n);
 		else if (n < 3 * said + wrote)
-			run(d, steps, cut_output, n - 3 * said);
+			run(d, steps, script_cut_output, n - 3 * said);
 		else
-			run(d, steps, in_pieces, n - 3 * said - wrote);
+			run(d, steps, script_in_pieces, n - 3 * said - wrote);
 		if (n < 3 * said || n >= 3 * said + wrote)
 			script_check(&d->script);
 		assert_int_equal(res->outcome, OUT_TEMP);
@@ -780,7 +761,7 @@ sweep_one(struct delivery *d, const struct script_step *steps)
 	wrote = d->script.wrote.len;
 	script_free(&d->script);
 	for (n = 0; n < 3 * said; n++) {
-		run(d, steps, cut_input, n);
+		run(d, steps, script_cut_input, n);
 		script_check(&d->script);
 		assert_int_equal(res->outcome, OUT_TEMP);
 		assert_true(res->text[0] != '\0');
@@ -789,14 +770,14 @@ sweep_one(struct delivery *d, const struct script_step *steps)
 		script_free(&d->script);
 	}
 	for (n = 0; n < wrote; n++) {
-		run(d, steps, cut_output, n);
+		run(d, steps, script_cut_output, n);
 		assert_int_not_equal(res->outcome, OUT_PERM);
 		if (strstr(buf_str(&d->script.wrote), "\r\n.\r\n") == NULL)
 			assert_int_equal(res->outcome, OUT_TEMP);
 		script_free(&d->script);
 	}
 	for (n = 1; n < 20; n++) {
-		run(d, steps, in_pieces, n);
+		run(d, steps, script_in_pieces, n);
 		script_check(&d->script);
 		assert_int_equal(res->outcome, OUT_DONE);
 		script_free(&d->script);

@@ -314,25 +314,6 @@ an_smtp_server_is_none(void **state)
 
 /* --- the cut sweep --- */
 
-static void
-cut_input(struct script *p, size_t n)
-{
-	p->cut_at = n / 3;
-	p->cut_as = (enum script_cut)(n % 3);
-}
-
-static void
-cut_output(struct script *p, size_t n)
-{
-	p->write_limit = n;
-}
-
-static void
-in_pieces(struct script *p, size_t n)
-{
-	p->piece = n;
-}
-
 /*
  * r0 is taken and r2 refused behind the message; r1 is refused before. The peer's
  * last words are "250 r0\r\n" and "550 r2\r\n"; DONE and PERM only behind them.
@@ -346,7 +327,7 @@ sweep(const struct script_step *steps, const char *end)
 	bool sent;
 
 	for (n = 0; n < 3 * total; n++) {
-		run(d, steps, cut_input, n);
+		run(d, steps, script_cut_input, n);
 		script_check(&d->script);
 		sent = strstr(buf_str(&d->script.wrote), end) != NULL;
 		if (n / 3 >= total - 8)
@@ -360,7 +341,7 @@ sweep(const struct script_step *steps, const char *end)
 		script_free(&d->script);
 	}
 	for (n = 1; n < 20; n++) {
-		run(d, steps, in_pieces, n);
+		run(d, steps, script_in_pieces, n);
 		script_check(&d->script);
 		ended(d, 0, 0, OUT_DONE, 250);
 		ended(d, 0, 1, OUT_TEMP, 450);
@@ -368,7 +349,7 @@ sweep(const struct script_step *steps, const char *end)
 		script_free(&d->script);
 	}
 	for (n = 0; n < 160; n++) {
-		run(d, steps, cut_output, n);
+		run(d, steps, script_cut_output, n);
 		if (strstr(buf_str(&d->script.wrote), end) == NULL)
 			assert_int_equal(r0->outcome, OUT_TEMP);
 		script_free(&d->script);

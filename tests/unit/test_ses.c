@@ -507,13 +507,6 @@ too_large_is_refused_unsent(void **state)
 /* --- the cut sweep --- */
 
 static void
-cut_input(struct script *p, size_t n)
-{
-	p->cut_at = n / 3;
-	p->cut_as = (enum script_cut)(n % 3);
-}
-
-static void
 cut_sweep(void **state)
 {
 	static const struct script_step steps[] = {
@@ -528,7 +521,7 @@ cut_sweep(void **state)
 
 	(void)state;
 	for (n = 0; n < 3 * total; n++) {
-		run(d, steps, cut_input, n);
+		run(d, steps, script_cut_input, n);
 		assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);
 		assert_false(d->rcpts[0].res.certainly_not_taken);
 		assert_non_null(strstr(d->rcpts[0].res.text, "duplicate"));

@@ -796,25 +796,6 @@ three_hundred_recipients(void **state)
 
 /* --- the cut sweep --- */
 
-static void
-cut_input(struct script *p, size_t n)
-{
-	p->cut_at = n / 3;
-	p->cut_as = (enum script_cut)(n % 3);
-}
-
-static void
-cut_output(struct script *p, size_t n)
-{
-	p->write_limit = n;
-}
-
-static void
-in_pieces(struct script *p, size_t n)
-{
-	p->piece = n;
-}
-
 static const struct script_step sweep_plain[] = {
 	AUTH_HELLO("PLAIN"), HEARS("AUTH PLAIN AHVzZXIAcGEgc3M=\r\n"),
 	SAYS("235 ok\r\n"), MAIL,
@@ -848,7 +829,7 @@ sweep(const struct script_step *steps, size_t final_reply, size_t refusal)
 
 	set_login(d, user, password);
 	for (n = 0; n < 3 * total; n++) {
-		run(d, steps, cut_input, n);
+		run(d, steps, script_cut_input, n);
 		script_check(&d->script);
 		dot = strstr(buf_str(&d->script.wrote), "\r\n.\r\n");
 		assert_int_equal(a->outcome, OUT_TEMP);
@@ -861,7 +842,7 @@ sweep(const struct script_step *steps, size_t final_reply, size_t refusal)
 		script_free(&d->script);
 	}
 	for (n = 1; n < 20; n++) {
-		run(d, steps, in_pieces, n);
+		run(d, steps, script_in_pieces, n);
 		script_check(&d->script);
 		assert_int_equal(a->outcome, OUT_DONE);
 		assert_int_equal(b->outcome, OUT_PERM);
@@ -914,7 +895,7 @@ output_cut_at_every_byte(void **state)
 	(void)state;
 	set_login(d, user, password);
 	for (n = 0; n < 220; n++) {
-		run(d, sweep_plain, cut_output, n);
+		run(d, sweep_plain, script_cut_output, n);
 		assert_int_not_equal(d->rcpts[0].res.outcome, OUT_PERM);
 		if (strstr(buf_str(&d->script.wrote), "\r\n.\r\n") == NULL)
 			assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);

@@ -925,25 +925,6 @@ no_session_for_anyone(void **state)
 
 /* --- the cut sweep --- */
 
-static void
-cut_input(struct script *p, size_t n)
-{
-	p->cut_at = n / 3;
-	p->cut_as = (enum script_cut)(n % 3);
-}
-
-static void
-cut_output(struct script *p, size_t n)
-{
-	p->write_limit = n;
-}
-
-static void
-in_pieces(struct script *p, size_t n)
-{
-	p->piece = n;
-}
-
 #define ONE_IN_TWO(i) "250 mail\r\n250 rcpt\r\n550 5.1.1 no b" i "\r\n"
 #define SWEPT(i) "250-2.0.0 taken\r\n250 2.0.0 as " i "\r\n"
 
@@ -1013,7 +994,7 @@ sweep(const struct script_step *steps, const char *texts)
 			buf_add(&said, steps[i].text, steps[i].n);
 	total = said.len;
 	b->steps[0] = steps;
-	b->turn = cut_input;
+	b->turn = script_cut_input;
 	for (n = 0; n < 3 * total; n++) {
 		b->turn_n = n;
 		open_batch(b);
@@ -1024,7 +1005,7 @@ sweep(const struct script_step *steps, const char *texts)
 			    buf_str(&b->script[0].wrote), texts);
 		close_batch(b, false);
 	}
-	b->turn = in_pieces;
+	b->turn = script_in_pieces;
 	for (n = 1; n < 20; n++) {
 		b->turn_n = n;
 		open_batch(b);
@@ -1070,7 +1051,7 @@ sweep_output(const struct script_step *steps, const char *texts)
 	deliver(b, 0, 4);
 	all = b->script[0].wrote.len;
 	close_batch(b, true);
-	b->turn = cut_output;
+	b->turn = script_cut_output;
 	for (n = 0; n < all; n++) {
 		b->turn_n = n;
 		open_batch(b);
