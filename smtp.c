@@ -41,6 +41,7 @@ struct flight {
 	int count;			/* of what is in the air */
 	size_t bytes;			/* of its chunks */
 	size_t awaited;			/* replies */
+	size_t held;			/* of them to commands in c->s.out, at most */
 	unsigned connects;		/* since the last answer */
 	char *block;			/* CHUNK_MAX bytes */
 	struct result lost;		/* why the last connection ended */
@@ -247,9 +248,11 @@ await(struct flight *f)
 	struct reply r;
 
 	transaction_wait(f->air.head, c);
-	if (stream_buffered(&c->s) == 0) {
+	/* Nothing is answered before it was said. */
+	if (stream_buffered(&c->s) == 0 || f->awaited <= f->held) {
 		if (stream_flush(&c->s) < 0)
 			return hear_out(f);
+		f->held = 0;
 		keep(f);
 	}
 	if (session_reply(c, &r) < 0)
@@ -263,6 +266,7 @@ static int
 send_next(struct flight *f, struct transaction *t)
 {
 	f->awaited++;
+	f->held = f->c->s.out_len > 0 ? f->held + 1 : 1;
 	return transaction_send(t, f->c, f->block) < 0 ? hear_out(f) : 0;
 }
 

@@ -131,6 +131,24 @@ one_recipient_step_by_step(void **state)
 	free_delivery(d);
 }
 
+/* It has said yes to all of it, and nothing of it ever left. */
+static void
+answers_that_come_too_early_are_no_answers(void **state)
+{
+	static const struct script_step steps[] = {
+		GREETING, SAYS("250 relay\r\n250 ok\r\n250 ok\r\n354 go\r\n"
+		    "250 taken\r\n"), RESETS, STOP
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run(d, steps, NULL, 0);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);
+	assert_true(d->rcpts[0].res.certainly_not_taken);
+	script_free(&d->script);
+	free_delivery(d);
+}
+
 static void
 pipelining_takes_one_flight(void **state)
 {
@@ -909,6 +927,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_recipient_step_by_step),
+		cmocka_unit_test(answers_that_come_too_early_are_no_answers),
 		cmocka_unit_test(pipelining_takes_one_flight),
 		cmocka_unit_test(eight_bit_is_declared),
 		cmocka_unit_test(rcpt_matrix_step_by_step),
