@@ -250,12 +250,21 @@ clean(const struct field *f, char *p, const char *end)
 		if (f->syntax != ENCODE_TEXT) {
 			if (*from == '"' && f->run_depth == 0)
 				continue;
-			if (*from == '\\' && from + 1 < end)
+			if (*from == '\\' && from + 1 < end &&
+			    from[1] != '\r')
 				from++;
 		}
 		*to++ = *from;
 	}
 	return (size_t)(to - p);
+}
+
+/* As it stands, but in lines that are not too long. */
+static void
+keep(struct field *f, const char *end)
+{
+	encode_fold(f->e, f->done, (size_t)(end - f->done), LINE_MAX_BYTES,
+	    "\r\n ");
 }
 
 /*
@@ -271,7 +280,7 @@ lead_in(struct field *f, const char *p, size_t room)
 	while (gap > f->done && p - gap < WORD_LEAST && (gap[-1] == ' ' ||
 	    gap[-1] == '\t'))
 		gap--;
-	encode_raw(f->e, f->done, (size_t)(gap - f->done));
+	keep(f, gap);
 	fold = f->e->column + room > ENCODE_LINE && f->e->column > 0;
 	if (fold)
 		encode_string(f->e, "\r\n");
@@ -337,7 +346,8 @@ next_word(struct field *f, char *p, bool *encode)
 		high |= (*p & 0x80) != 0;
 		if (f->syntax == ENCODE_TEXT)
 			continue;
-		if (*p == '\\' && p + 1 < f->end)
+		/* What is folded is not escaped. */
+		if (*p == '\\' && p + 1 < f->end && p[1] != '\r')
 			high |= (*++p & 0x80) != 0;
 		else if (*p == '"' && f->depth == 0)
 			quoted = !quoted;
@@ -381,7 +391,7 @@ encode_domain(struct field *f, char *p, const char *end)
 	if (mem_is_ascii(host, n) ||
 	    idn_to_ascii(host, n, ascii, sizeof ascii) < 0)
 		return;
-	encode_raw(f->e, f->done, (size_t)(host - f->done));
+	keep(f, host);
 	encode_string(f->e, ascii);
 	f->done = host + n;
 }
@@ -423,5 +433,5 @@ encode_field(struct encoder *e, char *field, size_t colon, size_t n,
 	}
 	if (run)
 		encode_run(&f, run, run_end);
-	encode_raw(e, f.done, (size_t)(field + n - f.done));
+	keep(&f, field + n);
 }

@@ -408,6 +408,9 @@ static const struct row {
 	    "<\"a b\"@d.example>, b@d.example\r\n",
 	    "To: =?utf-8?B?TcO8bGxlciwgSsO2cmc=?= "
 	    "<\"a b\"@d.example>, b@d.example\r\n" },
+	/* A fold is not escaped. */
+	{ ENCODE_ADDRESSES, "To: caf\xC3\xA9\\\r\n <a@b.example>\r\n",
+	    "To: =?utf-8?B?Y2Fmw6lc?=\r\n <a@b.example>\r\n" },
 	{ ENCODE_ADDRESSES, "To: \"a\\\"b\\\\c caf\xC3\xA9\" <a@b.example>\r\n",
 	    "To: =?utf-8?B?YSJiXGMgY2Fmw6k=?= <a@b.example>\r\n" },
 	{ ENCODE_ADDRESSES, "To: Caf\xC3\xA9<a@b.example>,Caf\xC3\xA9 "
@@ -596,6 +599,14 @@ no_line_grows_over_998(void **state)
 		pad_to(&value, 'x', n);
 		check_text(&value);
 	}
+	/* What cannot be encoded is folded all the same. */
+	buf_reset(&value);
+	buf_adds(&value, "Content-Type: a/b; c=");
+	pad_to(&value, '\xE9', 2500);
+	buf_adds(&value, "\r\n");
+	encode(&w, value.p, value.len, ENCODE_PARAMETERS);
+	assert_in_range(longest_line(w.out.p, w.out.len), 990, 998);
+	buf_free(&w.out);
 	buf_free(&value);
 }
 
