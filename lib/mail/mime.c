@@ -96,6 +96,15 @@ seek(struct adapter *a, off_t at)
 	a->pos = a->len = 0;
 }
 
+static void
+check_memory(struct adapter *a)
+{
+	if (a->field.failed && !a->e.failed) {
+		a->e.failed = true;
+		result_fail(a->e.res, EXIT_OS, "out of memory");
+	}
+}
+
 /* Read one field with its folding. false: the blank line, the end, a failure. */
 static bool
 next_field(struct adapter *a)
@@ -114,10 +123,7 @@ next_field(struct adapter *a)
 		k = lf ? (size_t)(lf - p) + 1 : a->len - a->pos;
 		buf_add(f, p, k);
 		a->pos += k;
-		if (f->failed && !a->e.failed) {
-			a->e.failed = true;
-			result_fail(a->e.res, EXIT_OS, "out of memory");
-		}
+		check_memory(a);
 		if (f->len == 2 && lf != NULL)
 			return false;
 	}
@@ -292,15 +298,19 @@ charset(const struct adapter *a)
 static void
 write_field(struct adapter *a, int name, size_t value)
 {
-	char *p = a->field.p;
-	size_t n = a->field.len;
+	struct buf *f = &a->field;
+	char *p;
+	size_t n;
 
 	if (name == NAME_TYPE && a->add_charset) {
-		encode_raw(&a->e, p, n - 2);
-		encode_string(&a->e, "; charset=");
-		encode_string(&a->e, charset(a));
-		encode_string(&a->e, "\r\n");
-	} else if (!a->encode_header || mem_is_ascii(p + value, n - value) ||
+		f->len -= 2;
+		buf_addf(f, ";%s charset=%s\r\n", f->len > 900 ? "\r\n" : "",
+		    charset(a));
+		check_memory(a);
+	}
+	p = f->p;
+	n = f->len;
+	if (!a->encode_header || mem_is_ascii(p + value, n - value) ||
 	    (name > NAME_DISPOSITION && name < NAME_FROM))
 		encode_fold(&a->e, p, n, LINE_MAX_BYTES, "\r\n ");
 	else

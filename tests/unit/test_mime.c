@@ -135,6 +135,7 @@ check_body(const struct done *d, const char *body, size_t n)
 #define CTE "Content-Transfer-Encoding: "
 #define Y10 "yyyyyyyyyy"
 #define Y100 Y10 Y10 Y10 Y10 Y10 Y10 Y10 Y10 Y10 Y10
+#define Y900 Y100 Y100 Y100 Y100 Y100 Y100 Y100 Y100 Y100
 #define Y998 Y100 Y100 Y100 Y100 Y100 Y100 Y100 Y100 Y100 Y10 Y10 Y10 Y10 Y10 \
 	Y10 Y10 Y10 Y10 "yyyyyyyy"
 #define Y75 Y10 Y10 Y10 Y10 Y10 Y10 Y10 "yyyyy"
@@ -188,6 +189,14 @@ static const struct {
 	    " Binary\r\n\r\nhello \xE9\r\n",
 	    FROM "Content-Type: TEXT/html; charset=unknown-8bit\r\n" V CTE "quoted-printable\r\n\r\n"
 	    "hello =E9\r\n" },
+	/* A charset for a field that is 8-bit itself, or long. */
+	{ &usual, FROM "Content-Type: text/plain; name=\"\xC3\xA9\"\r\n\r\n"
+	    "\xC3\xA9\r\n",
+	    FROM "Content-Type: text/plain;\r\n name*=utf-8''%C3%A9; "
+	    "charset=utf-8\r\n" V CTE "8bit\r\n\r\n\xC3\xA9\r\n" },
+	{ &modern, "Content-Type: text/" Y900 "\r\n\r\n\xC3\xA9\r\n",
+	    "Content-Type: text/" Y900 ";\r\n charset=utf-8\r\n" V CTE
+	    "8bit\r\n\r\n\xC3\xA9\r\n" },
 	{ &old, FROM "\r\n\xC3\xA9\xC3\xA9\r\n",
 	    FROM V "Content-Type: text/plain; charset=utf-8\r\n" CTE
 	    "base64\r\n\r\nw6nDqQ0K\r\n" },
