@@ -139,17 +139,22 @@ static int
 found_bare(struct parser *p, size_t start, size_t end)
 {
 	size_t n = p->domain ? strlen(p->domain) : 0;
+	const char *why;
 
 	if (!addrlex_is_name(&p->local))
 		return fail(p, "a name without an address");
 	if (n == 0)
 		return fail(p, "no '@' and no domain to complete it with");
-	if (p->copy)
-		complete(p, p->local.end);
 	p->host = (struct addrpart){ .len = n };
 	memcpy(p->host.text, p->domain, n < ADDR_MAX ? n : ADDR_MAX);
 	p->host.literal = n <= ADDR_MAX && n > 2 && p->domain[0] == '[' &&
 	    p->domain[n - 1] == ']';
+	if (p->copy) {
+		why = addrlex_check(&p->local, &p->host);
+		if (why)
+			return fail(p, why);
+		complete(p, p->local.end);
+	}
 	if (found(p, start, end) != 0)
 		return -1;
 	if (p->out)

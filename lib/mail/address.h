@@ -68,9 +68,9 @@ bool address_find_spec(const char *text, size_t n, size_t *start, size_t *end);
 /*
  * address_complete(text, n, domain, out): append to out the address list with
  * "@domain" put behind every bare name, all else as it stands. The text may be a
- * header field's, with its CRLF; whether addresses are usable is not judged.
- * Returns how many were completed; -1 when the list cannot be parsed (out is
- * then of no use). Memory: out->failed.
+ * header field's, with its CRLF; whether other addresses are usable is not judged.
+ * Returns how many were completed; -1 when the list cannot be parsed, or a bare
+ * name is none that could be used (out is then of no use). Memory: out->failed.
  */
 int address_complete(const char *text, size_t n, const char *domain,
     struct buf *out);

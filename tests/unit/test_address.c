@@ -972,6 +972,7 @@ test_bare_names_in_a_text_are_completed(void **state)
 	check_completed(" \"mail admin\" (x), <\"b c\">\r\n", 2,
 	    " \"mail admin\"@d.test (x), <\"b c\"@d.test>\r\n");
 	check_completed("\"\"", -1, NULL);
+	check_completed("a@b, ro\x1fot", -1, NULL);
 	check_completed("", 0, "");
 	check_completed("a@b\r\n", 0, "a@b\r\n");
 	check_completed("x@y <a@b>", 0, "x@y <a@b>");
