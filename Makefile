@@ -11,6 +11,8 @@
 #                     dist/Dockerfile makes the same
 #   make demo         three messages shown on their way, all on this machine
 #   make bench        size, memory, turns and queues, beside other programs
+#   make fuzz         FUZZ_TIME=10 seconds for each fuzz target (clang;
+#                     tests/fuzz/fuzz.mk has more)
 #   make layers       prove that includes only go down
 #   make ARCH=NAME    build/NAME/sendroute for another processor (dist/cross list)
 #   make check-arch   ARCHS="armhf arm64 i386 s390x": unit tests and deliveries
@@ -51,6 +53,8 @@ TEST_PACKAGES = /usr/include/stdio.h:libc6-dev \
 	openssl:openssl strace:strace git:git \
 	/etc/ssl/certs/ca-certificates.crt:ca-certificates
 BENCH_PACKAGES = valgrind:valgrind
+FUZZ_PACKAGES = clang:clang llvm-profdata:llvm \
+	/var/lib/dpkg/info/libclang-rt-dev.list:libclang-rt-dev
 
 PREFIX = /usr/local
 SYSCONFDIR = /etc
@@ -137,14 +141,18 @@ UNIT_HELP = $(patsubst %.c,build/san/%.o,$(filter-out $(UNIT_SRC),$(sort \
 BUILDING = $(filter-out clean distclean help layers uninstall,$(or \
 	$(MAKECMDGOALS),all))
 TESTING = $(filter check check-all check-arch demo bench tests build/unit/% \
-	build/san/%,$(MAKECMDGOALS))
+	build/san/% fuzz%,$(MAKECMDGOALS))
+FUZZING = $(filter fuzz%,$(MAKECMDGOALS))
 BENCHING = $(filter bench,$(MAKECMDGOALS))
 BUILTIN_TOOLS = $(if $(BUILTIN),/usr/include/stdio.h:libc6-dev) $(if \
 	$(filter amazon system,$(CA)),$(SYSTEM_CA):ca-certificates)
 TOOLS = $(BUILTIN_TOOLS) $(if $(filter musl-gcc,$(firstword $(CC))),musl-gcc:musl-tools) \
 	$(BUILD_TOOLS) $(if $(strip $(FETCH)),$(FETCH_TOOLS)) \
-	$(if $(TESTING),$(TEST_PACKAGES)) $(if $(BENCHING),$(BENCH_PACKAGES))
-HAVE_TOOLS = build/tools$(if $(TESTING),-test)$(if $(BENCHING),-bench)
+	$(if $(TESTING),$(TEST_PACKAGES)) $(if $(BENCHING),$(BENCH_PACKAGES)) \
+	$(if $(FUZZING),$(FUZZ_PACKAGES)) \
+	$(if $(filter fuzz-afl,$(FUZZING)),afl-fuzz:afl++)
+HAVE_TOOLS = build/tools$(if $(TESTING),-test)$(if $(BENCHING),-bench)$(if \
+	$(FUZZING),-$(firstword $(FUZZING)))
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@echo "  $1	$2")
@@ -312,18 +320,23 @@ build/san/sendroute: build/san/sendroute.o build/san/libsendroute.a $(HOST_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^
 
+include tests/fuzz/fuzz.mk
+
 TEST_ENV = SENDROUTE=$(or $(abspath $(P)),$(CURDIR)/sendroute) \
 	SENDROUTE_SAN=$(CURDIR)/build/san/sendroute BUILD=$(CURDIR)/build \
 	PYTHONDONTWRITEBYTECODE=1
-PROGRAMS = $(UNIT) $(sort $(wildcard tests/peers/test_*.py))
+PROGRAMS = $(UNIT) build/unit/fuzz_replay $(sort $(wildcard tests/peers/test_*.py))
 SLOW = $(sort $(wildcard tests/peers/slow_*.py))
 
-tests: sendroute build/san/sendroute $(UNIT)
+tests: sendroute build/san/sendroute $(UNIT) build/unit/fuzz_replay
 
 check: tests
 	@$(TEST_ENV) $(PYTHON) tests/run -m '$(T)' $(PROGRAMS)
 
+# Fuzzed the same way each time: what is new is for longer runs to find.
 check-all: tests layers
+	@! command -v clang >/dev/null || $(MAKE) fuzz FUZZ_TIME=5 \
+	    FUZZ_MORE='-seed=1 -runs=4000'
 	@$(TEST_ENV) $(PYTHON) tests/run -m '$(T)' $(PROGRAMS) $(SLOW)
 
 demo: sendroute
@@ -400,7 +413,7 @@ uninstall:
 	    echo "the queue stays: $(DESTDIR)$(SPOOLDIR)"
 
 clean:
-	rm -rf sendroute build/obj build/san build/unit build/dep build/flags \
+	rm -rf sendroute build/obj build/san build/unit build/dep build/fuzz build/flags \
 	    build/tools* build/builtin.* build/roots.c build/compile-in \
 	    build/smalle*
 
