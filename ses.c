@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cJSON.h>
 
 #include "bearssl-glue.h"
+#include "lib/aws/backoff.h"
 #include "lib/aws/signed.h"
 #include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
@@ -27,6 +27,7 @@
 
 enum {
 	CONNECT_SECONDS = 60, WRITE_SECONDS = 180, REPLY_SECONDS = 120,
+	PATIENCE = 20, HURRY = 3,	/* seconds of back-off for one message */
 	BLOCK = 3 * 8192		/* of the spool: base64 without padding */
 };
 
@@ -42,6 +43,8 @@ struct ses {
 	bool located;			/* endpoint and region are set */
 	int64_t renew_at;		/* for the credentials: see prepare */
 	bool asked;			/* ses_call() was used */
+	bool hurry;			/* there is another way */
+	int64_t left;			/* ms of back-off for this message */
 	bool down;			/* down_why: see ses_down */
 	struct result down_why;
 	struct endpoint endpoint;
@@ -285,6 +288,12 @@ ses_close(struct ses *s)
 }
 
 void
+ses_hurry(struct ses *s)
+{
+	s->hurry = true;
+}
+
+void
 ses_adopt(struct ses *s, struct stream *stream)
 {
 	s->s = *stream;
@@ -381,6 +390,7 @@ struct call {
 	char *prefix;			/* request text up to the data */
 	const char *suffix;		/* and behind it */
 	struct measure measure;
+	unsigned tries;			/* that SES put off */
 	bool fresh_credentials, fixed_clock, reconnected;
 	bool unreadable;		/* the spool failed while sending */
 };
@@ -463,13 +473,42 @@ broken_off(struct call *c, const struct http_reply *reply, bool reused,
 	return true;
 }
 
+static void
+be_patient(struct ses *s)
+{
+	s->left = (int64_t)capped(s, s->hurry ? HURRY : PATIENCE) * 1000;
+}
+
+/* true: it is time to try again. */
+static bool
+waited(struct call *c, int64_t asked)
+{
+	struct ses *s = c->s;
+	uint32_t random = 0;
+	int64_t ms;
+
+	random_bytes(&random, sizeof random);
+	/* What is no message may be asked once a second. */
+	ms = backoff_wait(++c->tries, c->m == NULL && asked < 1000 ? 1000 :
+	    asked, s->left, random);
+	if (ms < 0)
+		return false;
+	log_trace(s->log, "* again in %lld ms", (long long)ms);
+	s->left -= ms;
+	return clock_sleep(ms) == 0;
+}
+
 /* true: the cause was mended, try again. */
 static bool
 mended(struct call *c, enum remedy remedy, const struct http_reply *reply,
     struct result *res)
 {
 	struct ses *s = c->s;
+	int64_t asked = backoff_asked(reply, aws_now(&s->aws));
 
+	res->after = (int)((asked + 999) / 1000);
+	if (remedy == REMEDY_LATER)
+		return waited(c, asked);
 	if (remedy == REMEDY_CLOCK && !c->fixed_clock) {
 		c->fixed_clock = true;
 		return aws_fix_clock(&s->aws, reply);
@@ -511,7 +550,8 @@ attempt(struct call *c, struct result *res, enum remedy *remedy)
 		log_trace(s->log, "< %s", res->text);
 		again = mended(c, *remedy, &reply, res);
 		if (!again && *remedy != REMEDY_NONE &&
-		    *remedy != REMEDY_BISECT)
+		    *remedy != REMEDY_BISECT &&
+		    (*remedy != REMEDY_LATER || res->after > 0))
 			note_down(s, res);
 	}
 	if (s->s.failed || !reply.keep_alive)
@@ -568,7 +608,6 @@ int
 ses_call(struct ses *s, const char *method, const char *what,
     const char *text, struct http_reply *reply, struct result *res)
 {
-	static const struct timespec second = { .tv_sec = 1 };
 	struct call c = { .s = s, .method = method, .target = what,
 		.text = text, .keep = reply };
 	enum remedy remedy;
@@ -577,8 +616,9 @@ ses_call(struct ses *s, const char *method, const char *what,
 	if (prepare(s, res) < 0)
 		return -1;
 	if (s->asked)
-		nanosleep(&second, NULL);
+		clock_sleep(1000);
 	s->asked = true;
+	be_patient(s);
 	sha256_init(&c.measure.hash);
 	if (text)
 		to_measure(&c.measure, text, strlen(text));
@@ -674,6 +714,7 @@ ses_deliver(struct ses *s, const struct message *m,
 	struct result res = { 0 };
 	size_t i, k, left = 0;
 
+	be_patient(s);
 	if (pending == NULL)
 		result_set(&res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
 	else {

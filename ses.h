@@ -30,6 +30,12 @@ struct ses *ses_open(const struct route *r, const struct config *c,
     env_lookup env, struct log *log);
 void ses_close(struct ses *s);
 
+/*
+ * ses_hurry(s): there is another way, a fallback or a queue: a message that SES
+ * puts off is tried again for 3 s, not for 20.
+ */
+void ses_hurry(struct ses *s);
+
 /* ses_adopt(s, stream): as smtp_adopt; for the tests. */
 void ses_adopt(struct ses *s, struct stream *stream);
 

@@ -1,8 +1,8 @@
 #include "lib/aws/fetch.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "lib/base/clock.h"
 #include "lib/net/proxy.h"
 
 static int
@@ -61,7 +61,6 @@ int
 fetch(const struct aws *a, const struct endpoint *e, const struct fetch *q,
     struct http_reply *reply, struct result *res)
 {
-	static const struct timespec pause = { .tv_sec = 1 };
 	struct fetch capped = *q;
 	int64_t most = a->config->timeout;
 	unsigned i;
@@ -76,7 +75,7 @@ fetch(const struct aws *a, const struct endpoint *e, const struct fetch *q,
 		    reply->status != 429))
 			return rc;
 		fetch_done(reply);
-		nanosleep(&pause, NULL);
+		clock_sleep(1000);
 	}
 }
 

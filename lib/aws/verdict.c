@@ -61,6 +61,7 @@ verdict(int status, const char *code, const char *text, bool sent_whole,
 	    *text ? ": " : "", text);
 	switch (v) {
 	case V_THROTTLED:
+		remedy = REMEDY_LATER;
 		break;
 	case V_QUOTA:
 		remedy = REMEDY_WAIT;
@@ -88,7 +89,9 @@ verdict(int status, const char *code, const char *text, bool sent_whole,
 			remedy = REMEDY_BISECT;
 		break;
 	case V_SERVER:
-		if (sent_whole) {
+		if (!sent_whole)
+			remedy = REMEDY_LATER;
+		else {
 			result_ambiguous(res, "SES: %d %s%s%s, after the whole "
 			    "message was sent: it may have been taken. Possible "
 			    "duplicate!", status, name, *text ? ": " : "", text);

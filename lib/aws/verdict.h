@@ -15,6 +15,7 @@ enum remedy {
 	REMEDY_BISECT,		/* one address of several may be at fault */
 	REMEDY_CREDENTIALS,	/* fetch them afresh, once */
 	REMEDY_CLOCK,		/* correct ours from the reply's Date, once */
+	REMEDY_LATER,		/* the same again in a moment: see backoff.h */
 	REMEDY_WAIT		/* no other message fares better for now */
 };
 

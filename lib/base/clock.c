@@ -24,6 +24,15 @@ clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+int
+clock_sleep(int64_t ms)
+{
+	struct timespec t = { .tv_sec = (time_t)(ms / 1000),
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	return nanosleep(&t, NULL);
+}
+
 time_t
 clock_wall(void)
 {

@@ -11,6 +11,9 @@
 /* clock_ms(): monotonic milliseconds; only differences mean anything. */
 int64_t clock_ms(void);
 
+/* clock_sleep(ms): 0; or -1: a signal ended it before its time. */
+int clock_sleep(int64_t ms);
+
 /*
  * clock_wall(): seconds since 1970. Never earlier than the time the program was
  * built, so that a machine without a clock can still judge certificates.

@@ -42,6 +42,7 @@ struct result {
 	bool certainly_not_taken;	/* false after an ambiguous end */
 	int code;			/* SMTP reply or HTTP status; 0: none */
 	int exit;			/* sysexits status; 0: follows from outcome */
+	int after;			/* seconds that the peer asks us to wait */
 	char enhanced[12];		/* RFC 3463 status such as "5.1.1", or "" */
 	char text[480];			/* one line for a person */
 };

@@ -191,8 +191,12 @@ link_open(const struct delivery *d, const struct route *r, struct link *l)
 {
 	if (is_relay(r) && l->smtp == NULL)
 		l->smtp = smtp_open(r, d->config, d->log);
-	if (r->type == ROUTE_SES && l->ses == NULL)
+	if (r->type == ROUTE_SES && l->ses == NULL) {
 		l->ses = ses_open(r, d->config, d->env, d->log);
+		/* A run of the queue has time; who has queued has not. */
+		if (l->ses && (r->fallback_route || (d->queue && !d->stop)))
+			ses_hurry(l->ses);
+	}
 	return (is_relay(r) && l->smtp == NULL) ||
 	    (r->type == ROUTE_SES && l->ses == NULL) ? -1 : 0;
 }
@@ -284,7 +288,8 @@ send_groups(const struct delivery *d, const struct route *r,
 			no_memory(groups[i]);
 		return;
 	}
-	if (d->queue && r->rate > 0)
+	/* What SES says of one message may be meant for all. */
+	if ((d->queue && r->rate > 0) || r->type == ROUTE_SES)
 		step = 1;
 	for (i = 0; i < n && !stopped(d); i += step) {
 		if (l->down && d->in_run) {

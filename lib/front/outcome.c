@@ -249,17 +249,33 @@ count(const struct message *m, enum rcpt_state state)
 	return n;
 }
 
+/* Seconds that peers have asked us to wait for. */
+static int64_t
+asked_to_wait(const struct message *m)
+{
+	int after = 0;
+	size_t i;
+
+	for (i = 0; i < m->env.nrcpts; i++)
+		if (m->env.rcpts[i].state == RCPT_WAITING &&
+		    m->env.rcpts[i].res.after > after)
+			after = m->env.rcpts[i].res.after;
+	return after < SCHEDULE_MOST ? after : SCHEDULE_MOST;
+}
+
 static void
 try_later(const struct delivery *d, struct ticket *t, int64_t now, bool local,
     struct report *r)
 {
-	int64_t warn = d->config->queue_warn;
+	int64_t warn = d->config->queue_warn, delay, asked;
 
 	if (local)
 		t->f.next = now;
 	else {
 		t->f.tries += t->f.tries < UINT_MAX;
-		t->f.next = now + schedule_delay(t->f.tries, random_number());
+		delay = schedule_delay(t->f.tries, random_number());
+		asked = asked_to_wait(t->m);
+		t->f.next = now + (delay > asked ? delay : asked);
 	}
 	/* Who cannot be told now for a reason of ours is told the next time. */
 	if (warn > 0 && !t->f.warned && now - t->f.born >= warn)

@@ -503,8 +503,8 @@ class Connection:
             raise Gone
         if answer.form == "html":
             return self.reply(answer.status, b"<html><body><h1>%d Front end"
-                              b"</h1></body></html>\n" % answer.status, None,
-                              answer, "text/html")
+                              b"</h1></body></html>\n" % answer.status,
+                              answer.code, answer, "text/html")
         if answer.form == "empty":
             return self.reply(answer.status, b"", None, answer)
         document = {"message": answer.message}

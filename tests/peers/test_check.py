@@ -276,7 +276,8 @@ class ListVerified(CheckCase):
         for how, status, word in (
                 (dict(always=Answer(403, "AccessDeniedException", "no")), 75,
                  "AccessDenied"),
-                (dict(script=[None, Answer(500, "InternalFailure", "x")],
+                (dict(script=[None] + 3 * [Answer(500, "InternalFailure",
+                                                  "x")],
                       page=3), 75, "InternalFailure"),
                 (dict(script=[None, Answer(400, "BadRequestException", "x")],
                       page=3), 75, "BadRequest"),

@@ -325,7 +325,8 @@ class AmazonSes(Remote):
     def test_the_error_table(self):
         for letters, status, code, text in self.TABLE:
             with self.subTest(code=code, text=text):
-                ses = self.start(Ses(always=Answer(status, code, text)))
+                ses = self.start(Ses(always=Answer(
+                    status, code, text, fields=["Retry-After: 60"])))
                 called = self.call(self.conf(ses.route()))
                 self.is_(called, letters, re.escape(code))
                 self.assertEqual(called.verdict, letters[-1], str(called))

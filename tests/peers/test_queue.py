@@ -613,7 +613,8 @@ class Partial(Case):
     def test_ses_in_batches(self):
         """50 a call: those of a call that went well are done."""
         ses = self.start(Ses(tls=False, script=[None, Answer(
-            429, "TooManyRequestsException", "Maximum sending rate")]))
+            429, "TooManyRequestsException", "Maximum sending rate",
+            fields=["Retry-After: 60"])]))
         conf = self.queue_conf(ses.route())
         people = ["p%02d@d.test" % n for n in range(70)]
         self.submit(*people, conf=conf)

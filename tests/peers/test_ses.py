@@ -9,6 +9,8 @@ from relay import Relay
 from ses import KEY, SECRET, SEND, Answer, Ses
 
 ARGS = ("-i", "-f", "alice@example.com", "bob@example.net")
+# Nobody waits for that long, so what is put off is not tried again.
+NOT_SOON = ["Retry-After: 3600"]
 
 
 class SesCase(Case):
@@ -408,7 +410,8 @@ class Errors(SesCase):
     def test_every_row_alone(self):
         for status, code, message, wanted, _ in self.TABLE:
             with self.subTest(status=status, code=code, message=message):
-                ses = self.ses(always=Answer(status, code, message))
+                ses = self.ses(always=Answer(status, code, message,
+                                             fields=NOT_SOON))
                 done = self.send(ses)
                 line = self.one_line(done, wanted, code or str(status))
                 self.assertIn("ses", line)
@@ -423,7 +426,8 @@ class Errors(SesCase):
             if over is None:
                 continue
             with self.subTest(status=status, code=code, message=message):
-                ses = self.ses(always=Answer(status, code, message))
+                ses = self.ses(always=Answer(status, code, message,
+                                             fields=NOT_SOON))
                 relay = self.start(Relay(tls="off"))
                 done = self.send(ses, fallback="relay", more=relay.route(
                     senders=None))
@@ -436,6 +440,38 @@ class Errors(SesCase):
                     self.expect(done, wanted)
                     self.assertEqual(relay.sessions, [])
 
+    def test_every_row_in_every_place_and_form(self):
+        ses = self.ses()
+        conf = self.conf(ses.route())
+        names = sorted({row[:2] for row in self.TABLE}, key=str)
+        for status, code in names:
+            texts = [(m, w) for s, c, m, w, _ in self.TABLE
+                     if (s, c) == (status, code)]
+            for place in ("header", "__type", "code", "Code"):
+                for form, (message, wanted) in \
+                        [("json", t) for t in texts] + [
+                            ("json", (None, texts[0][1])),
+                            ("html", (None, texts[0][1]))]:
+                    # What makes it the operator's is in the text alone.
+                    if code == "MessageRejected" and message is None:
+                        wanted = 69
+                    if form == "html" and place != "header":
+                        continue
+                    spelled = "aws.x#%s:http://int.amazon.com/c/" % code \
+                        if code and place in ("header", "__type") else code
+                    with self.subTest(status=status, code=code, place=place,
+                                      form=form, message=message):
+                        ses.always = Answer(status, spelled, message,
+                                            place=place, form=form,
+                                            fields=NOT_SOON)
+                        line = self.one_line(run(ARGS, MESSAGE, conf=conf),
+                                             wanted, "SES: %d %s" % (
+                                                 status, code or "without"))
+                        self.assertNotIn("amazon", line)
+                        self.assertNotIn("<h1>", line)
+        self.assertEqual(ses.sent, [])
+        self.well_signed(ses)
+
     def test_the_code_in_every_place(self):
         for place, code in (
                 ("header", "TooManyRequestsException:http://internal.amazon"
@@ -447,7 +483,8 @@ class Errors(SesCase):
                  "#TooManyRequestsException"),
                 ("__type", "a.b.c#TooManyRequestsException:more")):
             with self.subTest(place=place, code=code):
-                ses = self.ses(always=Answer(400, code, "slow", place=place))
+                ses = self.ses(always=Answer(400, code, "slow", place=place,
+                                             fields=NOT_SOON))
                 line = self.one_line(self.send(ses), 75,
                                      "TooManyRequestsException")
                 self.assertNotIn("coral", line)
@@ -540,7 +577,8 @@ class Bisect(SesCase):
                     self.assertEqual(person in done.err, person in refused)
 
     def test_a_throttled_batch_does_not_undo_the_first(self):
-        ses = self.ses(script=[None, Answer(429, "TooManyRequestsException")])
+        ses = self.ses(script=[None, Answer(429, "TooManyRequestsException",
+                                            fields=NOT_SOON)])
         relay = self.start(Relay(tls="off"))
         people = ["u%03d@dest.test" % i for i in range(70)]
         done = self.send(ses, args=("-i", "-f", "alice@example.com", *people),

@@ -12,10 +12,26 @@
 
 #include <cmocka.h>
 
+#include "lib/aws/backoff.h"
 #include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
 #include "ses.h"
 #include "tests/unit/script.h"
+
+/* In place of the C library's: nobody waits. */
+static int64_t slept[8];
+static unsigned nslept;
+static bool disturbed;
+
+int
+nanosleep(const struct timespec *t, struct timespec *left)
+{
+	assert_null(left);
+	assert_in_range(t->tv_nsec, 0, 999999999);
+	assert_true(nslept < 8);
+	slept[nslept++] = (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
+	return disturbed ? -1 : 0;
+}
 
 static void
 fill_spool(struct spool *sp, const void *data, size_t n)
@@ -106,11 +122,11 @@ static const struct {
 	bool fail_over;
 	enum remedy remedy;
 } table[] = {
-	{ 429, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
-	{ 400, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
-	{ 400, "Throttling", "Maximum sending rate exceeded.", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
-	{ 400, "ThrottlingException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
-	{ 400, "RequestThrottledException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 429, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
+	{ 400, "TooManyRequestsException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
+	{ 400, "Throttling", "Maximum sending rate exceeded.", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
+	{ 400, "ThrottlingException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
+	{ 400, "RequestThrottledException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
 	{ 400, "LimitExceededException", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_WAIT },
 	{ 400, "SendingPausedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_WAIT },
 	{ 400, "AccountSuspendedException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_WAIT },
@@ -122,9 +138,9 @@ static const struct {
 	{ 500, "InternalFailure", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
 	{ 500, "InternalServiceErrorException", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
 	{ 503, "ServiceUnavailable", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
-	{ 503, "ServiceUnavailable", "", false, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 503, "ServiceUnavailable", "", false, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
 	{ 502, "", "", true, OUT_TEMP, CAUSE_ROUTE, false, REMEDY_NONE },
-	{ 502, "", "", false, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 502, "", "", false, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
 	{ 403, "ExpiredTokenException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CREDENTIALS },
 	{ 403, "ExpiredToken", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CREDENTIALS },
 	{ 403, "UnrecognizedClientException", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_CREDENTIALS },
@@ -139,12 +155,13 @@ static const struct {
 	{ 401, "New", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
 	{ 403, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
 	{ 404, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE },
-	{ 408, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
-	{ 429, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_NONE },
+	{ 408, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
+	{ 429, "", "", true, OUT_TEMP, CAUSE_ROUTE, true, REMEDY_LATER },
 	{ 413, "", "", true, OUT_PERM, CAUSE_CONTENT, false, REMEDY_NONE },
 	{ 400, "New", "", true, OUT_PERM, CAUSE_CONTENT, false, REMEDY_NONE },
 	{ 302, "", "", true, OUT_TEMP, CAUSE_OPERATOR, true, REMEDY_NONE }
 };
+
 
 static void
 the_error_table(void **state)
@@ -178,6 +195,7 @@ struct delivery {
 	struct rcpt rcpts[RCPTS_MAX];
 	struct rcpt *list[RCPTS_MAX];
 	struct script script;
+	bool hurry;
 };
 
 static struct delivery *
@@ -236,6 +254,9 @@ run(struct delivery *d, const struct script_step *steps,
 
 	for (i = 0; i < d->m.env.nrcpts; i++)
 		memset(&d->rcpts[i].res, 0, sizeof d->rcpts[i].res);
+	nslept = 0;
+	if (d->hurry)
+		ses_hurry(c);
 	script_open(&d->script, &s, steps);
 	if (turn)
 		turn(&d->script, n);
@@ -366,7 +387,8 @@ a_bisected_batch_keeps_each_result(void **state)
 		CALL("\"r0@y.example\",\"r1@y.example\",\"r2@y.example\","
 		    "\"r3@y.example\""), SAYS(REFUSED),
 		CALL("\"r0@y.example\",\"r1@y.example\""),
-		SAYS("HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n"),
+		SAYS("HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n"
+		    "Retry-After: 21\r\n\r\n"),
 		CALL("\"r2@y.example\",\"r3@y.example\""), SAYS(TAKEN), STOP
 	};
 	struct delivery *d = new_delivery(4);
@@ -407,7 +429,8 @@ a_throttled_batch_spares_the_next(void **state)
 {
 	static const struct script_step steps[] = {
 		HEARS_UNTIL("\"r49@y.example\"]},"), HEARS_UNTIL("\"}"),
-		SAYS("HTTP/1.1 429 Slow\r\nContent-Length: 45\r\n\r\n"
+		SAYS("HTTP/1.1 429 Slow\r\nContent-Length: 45\r\n"
+		    "Retry-After: 21\r\n\r\n"
 		    "{\"__type\":\"aws.x#TooManyRequestsException\"}  "), STOP
 	};
 	struct delivery *d = new_delivery(52);
@@ -422,6 +445,253 @@ a_throttled_batch_spares_the_next(void **state)
 	}
 	script_free(&d->script);
 	free_delivery(d);
+}
+
+/* --- back-off --- */
+
+#define PUT_OFF(fields) "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n" fields \
+	"x-amzn-ErrorType: ThrottlingException\r\n\r\n"
+#define ONE CALL("\"r0@y.example\"")
+
+static void
+put_off_and_taken(void **state)
+{
+	static const struct script_step steps[] = {
+		ONE, SAYS(PUT_OFF("")), ONE,
+		SAYS("HTTP/1.1 400 Bad\r\nContent-Length: 39\r\n\r\n"
+		    "{\"__type\":\"a#TooManyRequestsException\"}"),
+		ONE, SAYS(TAKEN), STOP
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run(d, steps, NULL, 0);
+	script_check(&d->script);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_DONE);
+	assert_int_equal(nslept, 2);
+	assert_in_range(slept[0], 0, 999);
+	assert_in_range(slept[1], 0, 1999);
+	script_free(&d->script);
+	free_delivery(d);
+}
+
+static void
+put_off_for_good(void **state)
+{
+	static const struct script_step steps[] = {
+		ONE, SAYS(PUT_OFF("")), ONE, SAYS(PUT_OFF("")),
+		ONE, SAYS(PUT_OFF("")), STOP
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run(d, steps, NULL, 0);
+	script_check(&d->script);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);
+	assert_true(result_may_fail_over(&d->rcpts[0].res));
+	assert_int_equal(d->rcpts[0].res.after, 0);
+	assert_int_equal(nslept, 2);
+	script_free(&d->script);
+	free_delivery(d);
+}
+
+/* What SES asks for is the least, up to what the caller bears. */
+static void
+as_long_as_ses_asks(void **state)
+{
+	static const struct script_step steps[] = {
+		ONE, SAYS(PUT_OFF("Retry-After: 5\r\n")), ONE,
+		SAYS(PUT_OFF("x-amz-retry-after: 14001\r\n")), ONE, SAYS(TAKEN),
+		STOP
+	};
+	static const struct script_step too_long[] = {
+		ONE, SAYS(PUT_OFF("Retry-After: 5\r\n")), ONE,
+		SAYS(PUT_OFF("x-amz-retry-after: 15001\r\n")), STOP
+	};
+	static const struct script_step hurry[] = {
+		ONE, SAYS(PUT_OFF("Retry-After: 3\r\n")), ONE, SAYS(TAKEN), STOP
+	};
+	static const struct script_step hurry_too_long[] = {
+		ONE, SAYS(PUT_OFF("Retry-After: 4\r\n")), STOP
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	run(d, steps, NULL, 0);
+	script_check(&d->script);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_DONE);
+	assert_int_equal(nslept, 2);
+	assert_int_equal(slept[0], 5000);
+	assert_int_equal(slept[1], 14001);
+	script_free(&d->script);
+	run(d, too_long, NULL, 0);
+	script_check(&d->script);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);
+	assert_int_equal(d->rcpts[0].res.after, 16);
+	assert_int_equal(nslept, 1);
+	script_free(&d->script);
+	d->hurry = true;
+	run(d, hurry, NULL, 0);
+	script_check(&d->script);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_DONE);
+	assert_int_equal(slept[0], 3000);
+	script_free(&d->script);
+	run(d, hurry_too_long, NULL, 0);
+	script_check(&d->script);
+	assert_int_equal(nslept, 0);
+	assert_int_equal(d->rcpts[0].res.after, 4);
+	script_free(&d->script);
+	/* `timeout` is the most that a step may take. */
+	d->hurry = false;
+	d->config.timeout = 3;
+	run(d, hurry_too_long, NULL, 0);
+	script_check(&d->script);
+	assert_int_equal(nslept, 0);
+	script_free(&d->script);
+	free_delivery(d);
+}
+
+static void
+whoever_is_told_to_stop_stops(void **state)
+{
+	static const struct script_step steps[] = {
+		ONE, SAYS(PUT_OFF("Retry-After: 5\r\n")), STOP
+	};
+	struct delivery *d = new_delivery(1);
+
+	(void)state;
+	disturbed = true;
+	run(d, steps, NULL, 0);
+	disturbed = false;
+	script_check(&d->script);
+	assert_int_equal(d->rcpts[0].res.outcome, OUT_TEMP);
+	assert_int_equal(nslept, 1);
+	script_free(&d->script);
+	free_delivery(d);
+}
+
+/* After what may have been taken, and after what is no matter of time. */
+static void
+never_again_at_once(void **state)
+{
+	static const char *const replies[] = {
+		"503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+		"500 Oops\r\nContent-Length: 0\r\n\r\n",
+		"502 Bad\r\nx-amz-retry-after: 5\r\nContent-Length: 0\r\n\r\n",
+		"400 Bad\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+		    "x-amzn-ErrorType: LimitExceededException\r\n\r\n",
+		"403 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+		"400 Bad\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+		    "x-amzn-ErrorType: MessageRejected\r\n\r\n"
+	};
+	struct delivery *d = new_delivery(1);
+	char said[200];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+		struct script_step steps[] = { ONE, SAYS(""), STOP };
+
+		snprintf(said, sizeof said, "HTTP/1.1 %s", replies[i]);
+		steps[3] = (struct script_step)SAYS_N(said, strlen(said));
+		run(d, steps, NULL, 0);
+		script_check(&d->script);
+		assert_int_equal(nslept, 0);
+		assert_int_equal(d->rcpts[0].res.certainly_not_taken, i >= 3);
+		script_free(&d->script);
+	}
+	free_delivery(d);
+}
+
+/* Calls that send nothing: at most one a second, also after a 5xx. */
+static void
+questions_are_asked_again(void **state)
+{
+	static const struct script_step steps[] = {
+		HEARS_UNTIL("\r\n\r\n"), SAYS(PUT_OFF("")),
+		HEARS_UNTIL("\r\n\r\n"),
+		SAYS("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
+		HEARS_UNTIL("\r\n\r\n"),
+		SAYS("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), STOP
+	};
+	struct delivery *d = new_delivery(1);
+	struct ses *c = ses_open(&d->route, &d->config, NULL, &d->log);
+	struct http_reply reply;
+	struct result res;
+	struct stream s;
+
+	(void)state;
+	nslept = 0;
+	script_open(&d->script, &s, steps);
+	ses_adopt(c, &s);
+	assert_int_equal(ses_call(c, "GET", "/v2/email/account", NULL, &reply,
+	    &res), 0);
+	assert_int_equal(reply.status, 200);
+	http_reply_free(&reply);
+	ses_close(c);
+	script_check(&d->script);
+	assert_int_equal(nslept, 2);
+	assert_int_equal(slept[0], 1000);
+	assert_in_range(slept[1], 1000, 1999);
+	script_free(&d->script);
+	free_delivery(d);
+}
+
+static void
+what_a_reply_asks_for(void **state)
+{
+	/* now: 1000000000, Sun, 09 Sep 2001 01:46:40 GMT */
+	static const struct { const char *fields[6]; int64_t ms; } all[] = {
+		{ { NULL }, 0 },
+		{ { "Retry-After", "7" }, 7000 },
+		{ { "retry-after", "0" }, 0 },
+		{ { "Retry-After", "-1" }, 0 }, { { "Retry-After", "1.5" }, 0 },
+		{ { "Retry-After", "soon" }, 0 }, { { "Retry-After", "" }, 0 },
+		{ { "Retry-After", "7 s" }, 0 },
+		{ { "Retry-After", "14400" }, 14400000 },
+		{ { "Retry-After", "14401" }, 14400000 },
+		{ { "Retry-After", "4294967297" }, 14400000 },
+		{ { "Retry-After", "99999999999999999999999" }, 14400000 },
+		{ { "x-amz-retry-after", "1234" }, 1234 },
+		{ { "x-amz-retry-after", "99999999999" }, 14400000 },
+		{ { "X-Amz-Retry-After", "1500", "Retry-After", "1" }, 1500 },
+		{ { "X-Amz-Retry-After", "1500", "Retry-After", "2" }, 2000 },
+		{ { "Retry-After", "Sun, 09 Sep 2001 01:46:50 GMT" }, 10000 },
+		{ { "Retry-After", "Sun, 09 Sep 2001 01:46:30 GMT" }, 0 },
+		{ { "Retry-After", "Sun, 09 Sep 2091 01:46:30 GMT" }, 14400000 },
+		{ { "Retry-After", "Mon, 09 Sep 2002 01:46:50 GMT",
+		    "Date", "Mon, 09 Sep 2002 01:46:45 GMT" }, 5000 },
+		{ { "Retry-After", "Sun, 09 Sep 2001 01:46:50 GMT",
+		    "Date", "nonsense" }, 10000 }
+	};
+	struct http_reply r;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof all / sizeof all[0]; i++) {
+		r = (struct http_reply){ 0 };
+		for (k = 0; k < 6 && all[i].fields[k]; k++)
+			buf_add(&r.head, all[i].fields[k],
+			    strlen(all[i].fields[k]) + 1);
+		if (backoff_asked(&r, 1000000000) != all[i].ms)
+			fail_msg("%s: %s", all[i].fields[0], all[i].fields[1]);
+		http_reply_free(&r);
+	}
+}
+
+static void
+how_long_to_wait(void **state)
+{
+	(void)state;
+	assert_int_equal(backoff_wait(1, 0, 20000, 999), 999);
+	assert_int_equal(backoff_wait(1, 0, 20000, 1000), 0);
+	assert_int_equal(backoff_wait(2, 0, 20000, 1999), 1999);
+	assert_int_equal(backoff_wait(2, 0, 20000, UINT32_MAX), 1295);
+	assert_int_equal(backoff_wait(3, 0, 20000, 0), -1);
+	assert_int_equal(backoff_wait(1, 20000, 20000, 0), 20000);
+	assert_int_equal(backoff_wait(1, 20001, 20000, 0), -1);
+	assert_int_equal(backoff_wait(1, 0, 500, 501), -1);
+	assert_int_equal(backoff_wait(1, 300, 500, 400), 400);
 }
 
 static void
@@ -547,6 +817,14 @@ main(void)
 		cmocka_unit_test(a_bisected_batch_keeps_each_result),
 		cmocka_unit_test(fifty_recipients_a_call),
 		cmocka_unit_test(a_throttled_batch_spares_the_next),
+		cmocka_unit_test(put_off_and_taken),
+		cmocka_unit_test(put_off_for_good),
+		cmocka_unit_test(as_long_as_ses_asks),
+		cmocka_unit_test(whoever_is_told_to_stop_stops),
+		cmocka_unit_test(never_again_at_once),
+		cmocka_unit_test(questions_are_asked_again),
+		cmocka_unit_test(what_a_reply_asks_for),
+		cmocka_unit_test(how_long_to_wait),
 		cmocka_unit_test(the_clock_is_corrected_once),
 		cmocka_unit_test(ok_without_a_message_id_is_ambiguous),
 		cmocka_unit_test(too_large_is_refused_unsent),
