@@ -319,13 +319,16 @@ from_missing(struct finder *f)
 	return NOTHING;
 }
 
+/* A profile that has nothing else: who stands behind it must not be ignored. */
 static enum found
-from_sso(struct finder *f)
+from_person(struct finder *f)
 {
 	if (profile_value(f->p, ITEM_SSO) == NULL &&
-	    profile_value(f->p, ITEM_SSO_OLD) == NULL)
+	    profile_value(f->p, ITEM_SSO_OLD) == NULL &&
+	    profile_value(f->p, ITEM_LOGIN) == NULL)
 		return ABSENT;
-	return absent(f, "profile %s has sso_*: this source is not built yet",
+	return failed(f, "profile %s has sso_* or login_session, which are not "
+	    "supported; expected keys, role_arn or credential_process",
 	    f->p->name);
 }
 
@@ -351,10 +354,10 @@ static const struct source {
 	{ AUTO | FILES | UNTRUSTED, from_missing },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_role },
 	{ AUTO | ENV | FILES | SOURCE | UNTRUSTED, from_web_identity },
-	{ AUTO | FILES | SOURCE | UNTRUSTED, from_sso },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_shared_file },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_process },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_config_file },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_person },
 	{ AUTO | CONTAINER | UNTRUSTED, from_container },
 	{ AUTO | IMDS, from_imds }
 };

@@ -353,6 +353,20 @@ class Roles(Fetched):
         self.write("token", "four")
         self.one_line(self.send(**env), 75, "InvalidIdentityToken")
 
+    def test_who_needs_a_person_is_not_passed_over_for_the_machine(self):
+        imds = self.start(Imds(self.ses))
+        for key in ("sso_session", "sso_start_url", "login_session"):
+            for text in ("[profile p]\n%s = x\n",
+                         "[profile p]\nrole_arn = " + ROLE +
+                         "\nsource_profile = q\n[profile q]\n%s = x\n"):
+                config = self.write("config", text % key)
+                self.one_line(self.send(
+                    AWS_CONFIG_FILE=config, AWS_PROFILE="p",
+                    AWS_EC2_METADATA_DISABLED=None,
+                    AWS_EC2_METADATA_SERVICE_ENDPOINT=imds.url, **self.env),
+                    75, "profile [pq] has sso_.*not supported")
+        self.assertEqual((imds.requests, self.ses.requests), ([], []))
+
     def test_mfa_is_refused(self):
         config = self.write("config", "[default]\nrole_arn = %s\n"
                             "source_profile = default\nmfa_serial = x\n"

@@ -709,19 +709,22 @@ a_file_that_may_not_be_read_is_told_with_status_77(void **state)
 }
 
 static void
-sources_that_are_not_built_are_named(void **state)
+sources_that_want_a_person_are_named(void **state)
 {
+	static const char *const keys[] = { "sso_session", "sso_start_url",
+		"login_session" };
 	struct route r = route_of(CRED_FILE);
+	char text[100];
+	size_t i;
 
 	(void)state;
-	put(".aws/config", "[default]\nsso_session = x\n");
-	fails(&r, "no AWS credentials: profile default has sso_*: "
-	    "this source is not built yet; ~/.aws/credentials: no such file; "
-	    "~/.aws/config: no keys in [default]");
-	put(".aws/config", "[default]\nsso_start_url = x\n");
-	fails(&r, "no AWS credentials: profile default has sso_*: "
-	    "this source is not built yet; ~/.aws/credentials: no such file; "
-	    "~/.aws/config: no keys in [default]");
+	for (i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		snprintf(text, sizeof text, "[default]\n%s = x\n", keys[i]);
+		put(".aws/config", text);
+		fails(&r, "AWS credentials: profile default has sso_* or "
+		    "login_session, which are not supported; expected keys, "
+		    "role_arn or credential_process");
+	}
 	put_default_keys();
 	finds(&r, "AKIAFILE", SECRET, NULL,
 	    "profile default in ~/.aws/credentials");
@@ -1123,7 +1126,7 @@ main(void)
 		TEST(every_source_says_why_it_has_nothing),
 		TEST(an_unreadable_file_is_told_with_status_77),
 		TEST(a_file_that_may_not_be_read_is_told_with_status_77),
-		TEST(sources_that_are_not_built_are_named),
+		TEST(sources_that_want_a_person_are_named),
 		TEST(a_role_is_not_replaced_by_the_keys_beside_it),
 		TEST(the_region_is_looked_for_in_order),
 		TEST(no_region_anywhere_is_a_configuration_error),
