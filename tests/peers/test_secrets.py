@@ -11,6 +11,7 @@ import harness
 from awsfakes import Imds, Sts
 from harness import (MESSAGE, SENDROUTE, Case, clean_environment, for_others,
                      run)
+from proxies import Proxy
 from relay import SILENT, Relay
 from ses import KEY, SECRET, Ses
 from test_sandbox import family, until
@@ -128,6 +129,23 @@ class Memory(Case):
                         where, auth, TOKEN, {"auth": "235 2.7.0 ok"},
                         ("AUTH " + auth.upper(),))
                     self.holds(process, TOKEN, most)
+
+    def test_the_login_of_a_proxy(self):
+        """One, in the URL that the next connection needs."""
+        for kind in ("http", "socks"):
+            with self.subTest(kind=kind):
+                relay = self.start(Relay(replies={"mail": SILENT}))
+                proxy = self.start(Proxy(
+                    kind, (b"u", PASSWORD.encode()),
+                    {"localhost:%d" % relay.port: relay.port}))
+                conf = self.conf(relay.route(extra="proxy " + proxy.url(
+                    "u:%s@" % PASSWORD.replace("/", "%2F"))))
+                process = self.begin(ARGS, conf, MESSAGE)
+                process.stdin.close()
+                until(lambda: any("MAIL" in s.verbs()
+                                  for s in relay.sessions))
+                self.holds(process, PASSWORD.partition("/")[0], 1)
+                self.holds(process, PASSWORD, 0)        # it is encoded there
 
     # --- SES ---
 
