@@ -13,6 +13,7 @@
 #include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
+#include "lib/base/json.h"
 #include "lib/mail/idn.h"
 #include "lib/mail/dkim.h"
 #include "lib/mail/mime.h"
@@ -122,66 +123,38 @@ arn_covers(const char *arn, const char *addr)
 	    (d == n || domain[d - n - 1] == '.');
 }
 
-static bool
-add_tags(cJSON *root, const struct route *r)
-{
-	cJSON *list, *tag;
-	size_t i;
+/* What stands around the message's base64. */
+static const char before_data[] = "{\"Content\":{\"Raw\":{\"Data\":\"";
 
-	if (r->ntags == 0)
-		return true;
-	list = cJSON_AddArrayToObject(root, "EmailTags");
-	for (i = 0; list && i < r->ntags; i++) {
-		tag = cJSON_CreateObject();
-		cJSON_AddItemToArray(list, tag);
-		if (!cJSON_AddStringToObject(tag, "Name", r->tags[i].name) ||
-		    !cJSON_AddStringToObject(tag, "Value", r->tags[i].value))
-			return false;
-	}
-	return list != NULL;
-}
-
-/* Stands where the message's base64 goes; Content comes first in the text. */
-#define DATA_MARK "*"
-
-/* Everything but the message, with DATA_MARK in its place. */
-static char *
-request_text(const struct ses *s, const struct message *m,
+static void
+add_suffix(struct buf *b, const struct ses *s, const struct message *m,
     struct rcpt *const *rcpts, size_t n)
 {
 	const struct route *r = s->route;
-	cJSON *root = cJSON_CreateObject(), *content, *raw, *to, *bcc;
-	char *text = NULL;
-	bool ok;
 	size_t i;
 
-	content = cJSON_AddObjectToObject(root, "Content");
-	raw = cJSON_AddObjectToObject(content, "Raw");
-	ok = cJSON_AddStringToObject(raw, "Data", DATA_MARK) != NULL;
 	/* All recipients: SES alters no header for the envelope's sake. */
-	to = cJSON_AddObjectToObject(root, "Destination");
-	bcc = cJSON_AddArrayToObject(to, "BccAddresses");
+	buf_adds(b, "\"}},\"Destination\":{\"BccAddresses\":[");
 	for (i = 0; i < n; i++)
-		ok = cJSON_AddItemToArray(bcc,
-		    cJSON_CreateString(rcpts[i]->addr)) && ok;
+		json_text(b, NULL, rcpts[i]->addr);
+	buf_adds(b, "]}");
 	/* No FromEmailAddress: it would replace the From header. */
-	ok = cJSON_AddStringToObject(root, "FeedbackForwardingEmailAddress",
-	    m->env.from) && ok;
+	json_text(b, "FeedbackForwardingEmailAddress", m->env.from);
 	if (r->from_arn) {
-		ok = cJSON_AddStringToObject(root,
-		    "FromEmailAddressIdentityArn", r->from_arn) && ok;
+		json_text(b, "FromEmailAddressIdentityArn", r->from_arn);
 		if (arn_covers(r->from_arn, m->env.from))
-			ok = cJSON_AddStringToObject(root,
-			    "FeedbackForwardingEmailAddressIdentityArn",
-			    r->from_arn) && ok;
+			json_text(b, "FeedbackForwardingEmailAddressIdentityArn",
+			    r->from_arn);
 	}
 	if (r->configuration_set)
-		ok = cJSON_AddStringToObject(root, "ConfigurationSetName",
-		    r->configuration_set) && ok;
-	if (add_tags(root, r) && ok)
-		text = cJSON_PrintUnformatted(root);
-	cJSON_Delete(root);
-	return text;
+		json_text(b, "ConfigurationSetName", r->configuration_set);
+	for (i = 0; i < r->ntags; i++) {
+		buf_adds(b, i == 0 ? ",\"EmailTags\":[{" : ",{");
+		json_text(b, "Name", r->tags[i].name);
+		json_text(b, "Value", r->tags[i].value);
+		buf_adds(b, i + 1 < r->ntags ? "}" : "}]");
+	}
+	buf_addc(b, '}');
 }
 
 /* --- set-up --- */
@@ -387,8 +360,7 @@ struct call {
 	const struct message *m;	/* or NULL: text is the body, if any */
 	const char *text;
 	struct http_reply *keep;	/* and this where the reply goes */
-	char *prefix;			/* request text up to the data */
-	const char *suffix;		/* and behind it */
+	const char *suffix;		/* of the request, behind the data */
 	struct measure measure;
 	unsigned tries;			/* that SES put off */
 	bool fresh_credentials, fixed_clock, reconnected;
@@ -403,7 +375,7 @@ write_body(void *ctx, struct stream *stream)
 
 	if (c->m == NULL)
 		return stream_puts(stream, c->text);
-	rc = ses_body(c->prefix, &c->m->spool, c->suffix, to_stream, stream);
+	rc = ses_body(before_data, &c->m->spool, c->suffix, to_stream, stream);
 	if (rc == -2) {
 		c->unreadable = true;
 		return stream_fail(stream, CAUSE_LOCAL,
@@ -566,32 +538,24 @@ static enum remedy
 send_email(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
     size_t n, struct result *res)
 {
-	static const char mark[] = "\"Data\":\"" DATA_MARK "\"";
 	struct call c = { .s = s, .method = "POST", .target = target,
 		.m = m };
 	enum remedy remedy = REMEDY_NONE;
-	char *data;
+	struct buf suffix = { 0 };
 
-	c.prefix = request_text(s, m, rcpts, n);
-	data = c.prefix ? strstr(c.prefix, mark) : NULL;
-	if (data == NULL) {
-		result_set(res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
-		goto done;
-	}
-	data += sizeof mark - 1 - sizeof DATA_MARK;
-	*data = '\0';
-	c.suffix = data + 1;
+	add_suffix(&suffix, s, m, rcpts, n);
+	c.suffix = buf_str(&suffix);
 	sha256_init(&c.measure.hash);
-	if (ses_body(c.prefix, &m->spool, c.suffix, to_measure,
-	    &c.measure) != 0) {
+	if (suffix.failed)
+		result_set(res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
+	else if (ses_body(before_data, &m->spool, c.suffix, to_measure,
+	    &c.measure) != 0)
 		result_set(res, OUT_TEMP, CAUSE_LOCAL,
 		    "the stored message cannot be read");
-		goto done;
-	}
-	while (attempt(&c, res, &remedy))
-		continue;
-done:
-	cJSON_free(c.prefix);
+	else
+		while (attempt(&c, res, &remedy))
+			continue;
+	buf_free(&suffix);
 	return remedy;
 }
 

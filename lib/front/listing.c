@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cJSON.h>
-
-#include "lib/base/buf.h"
+#include "lib/base/json.h"
 #include "lib/mail/idn.h"
 
 struct ids {
@@ -56,19 +54,9 @@ compare(const void *a, const void *b)
 
 /* --- as JSON --- */
 
-/* cJSON's own numbers are floating point, which our printf does not know. */
-static void
-add_number(cJSON *o, const char *key, int64_t n)
-{
-	char text[24];
-
-	snprintf(text, sizeof text, "%" PRId64, n);
-	cJSON_AddRawToObject(o, key, text);
-}
-
 /* A peer may say anything; JSON is UTF-8. */
 static void
-add_text(cJSON *o, const char *key, const char *s)
+add_text(struct buf *b, const char *key, const char *s)
 {
 	char text[sizeof ((struct result *)0)->text];
 	const char *end = s + strlen(s);
@@ -83,57 +71,58 @@ add_text(cJSON *o, const char *key, const char *s)
 		n += k;
 	}
 	text[n] = '\0';
-	cJSON_AddStringToObject(o, key, text);
+	json_text(b, key, text);
 }
 
-static cJSON *
-rcpt_object(const struct rcpt *r)
+static void
+add_rcpt(struct buf *b, const struct rcpt *r)
 {
-	cJSON *o = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(o, "address", r->addr);
-	cJSON_AddStringToObject(o, "state", states[r->state]);
-	add_number(o, "code", r->res.code);
-	cJSON_AddStringToObject(o, "enhanced", r->res.enhanced);
-	add_text(o, "result", r->res.text);
-	return o;
+	json_key(b, NULL);
+	buf_addc(b, '{');
+	json_text(b, "address", r->addr);
+	json_text(b, "state", states[r->state]);
+	json_number(b, "code", r->res.code);
+	json_text(b, "enhanced", r->res.enhanced);
+	add_text(b, "result", r->res.text);
+	buf_addc(b, '}');
 }
 
-static char *
-message_json(const struct ticket *t)
+static void
+add_message(struct buf *b, const struct ticket *t)
 {
 	const struct message *m = t->m;
-	cJSON *o = cJSON_CreateObject(), *list;
-	char *text;
 	size_t i;
 
-	cJSON_AddStringToObject(o, "id", m->id);
-	cJSON_AddStringToObject(o, "folder", folders[t->in]);
-	add_number(o, "born", t->f.born);
-	add_number(o, "next", t->f.next);
-	add_number(o, "tries", t->f.tries);
-	add_number(o, "size", m->spool.size);
-	add_number(o, "uid", (int64_t)t->f.uid);
-	cJSON_AddStringToObject(o, "from", m->env.from);
-	list = cJSON_AddArrayToObject(o, "recipients");
+	buf_addc(b, '{');
+	json_text(b, "id", m->id);
+	json_text(b, "folder", folders[t->in]);
+	json_number(b, "born", t->f.born);
+	json_number(b, "next", t->f.next);
+	json_number(b, "tries", t->f.tries);
+	json_number(b, "size", m->spool.size);
+	json_number(b, "uid", (int64_t)t->f.uid);
+	json_text(b, "from", m->env.from);
+	json_key(b, "recipients");
+	buf_addc(b, '[');
 	for (i = 0; i < m->env.nrcpts; i++)
-		cJSON_AddItemToArray(list, rcpt_object(&m->env.rcpts[i]));
-	text = cJSON_PrintUnformatted(o);
-	cJSON_Delete(o);
-	return text;
+		add_rcpt(b, &m->env.rcpts[i]);
+	buf_adds(b, "]}");
 }
 
 static int
 print_json(struct list *l, const struct ticket *t)
 {
-	char *text = message_json(t);
+	struct buf text = { 0 };
+	int rc = -1;
 
-	if (text == NULL)
-		return -1;
-	fputs(l->printed ? ",\n" : "\n", l->out);
-	fputs(text, l->out);
-	cJSON_free(text);
-	return 0;
+	buf_adds(&text, l->printed ? ",\n" : "\n");
+	add_message(&text, t);
+	if (!text.failed) {
+		fputs(buf_str(&text), l->out);
+		rc = 0;
+	}
+	buf_free(&text);
+	return rc;
 }
 
 /* --- for people --- */

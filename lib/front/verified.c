@@ -10,6 +10,7 @@
 #include <cJSON.h>
 
 #include "lib/aws/sigv4.h"
+#include "lib/base/json.h"
 #include "lib/base/clock.h"
 #include "lib/base/write.h"
 #include "lib/config/senders.h"
@@ -139,29 +140,25 @@ ask_page(struct ses *s, bool post, const char *token, struct http_reply *reply,
     struct result *res)
 {
 	struct buf text = { 0 };
-	cJSON *quoted = token && post ? cJSON_CreateString(token) : NULL;
-	char *json = quoted ? cJSON_PrintUnformatted(quoted) : NULL;
 	int rc;
 
 	buf_adds(&text, post ? "{\"PageSize\":100" :
 	    "/v2/email/identities?PageSize=100");
-	if (token)
-		buf_adds(&text, post ? ",\"NextToken\":" : "&NextToken=");
-	if (token && !post)
+	if (token && post)
+		json_text(&text, "NextToken", token);
+	else if (token) {
+		buf_adds(&text, "&NextToken=");
 		sigv4_add_encoded(&text, token);
-	if (json)
-		buf_adds(&text, json);
+	}
 	if (post)
 		buf_addc(&text, '}');
-	if (text.failed || (token && post && json == NULL))
+	if (text.failed)
 		rc = result_fail(res, EXIT_OS, no_memory);
 	else if (post)
 		rc = ses_call(s, "POST", "/v2/email/list-identities",
 		    buf_str(&text), reply, res);
 	else
 		rc = ses_call(s, "GET", buf_str(&text), NULL, reply, res);
-	cJSON_free(json);
-	cJSON_Delete(quoted);
 	buf_free(&text);
 	return rc;
 }
