@@ -244,7 +244,10 @@ find_key(struct signature *s, int keys)
 	return found == TXT_FOUND || says(s, FAIL, "key missing: there is no such record");
 }
 
-/* Section 6.1.2: the key, decoded into der, of `size` bytes. */
+/*
+ * Section 6.1.2: the key, decoded into der, of `size` bytes. Section 3.6.1 names the
+ * RSAPublicKey alone; all the world has a SubjectPublicKeyInfo around it.
+ */
 static bool
 take_key(struct signature *s, unsigned char *der, size_t size,
     struct x509_key *key)
@@ -272,7 +275,8 @@ take_key(struct signature *s, unsigned char *der, size_t size,
 	n = base64_decode(der, size, p, strlen(p));
 	if (n > 0)
 		view.spki.n = (size_t)n;
-	if (n <= 0 || !x509_key(&view, key) || key->curve != 0)
+	if (n <= 0 || (!x509_key(&view, key) && !der_rsa_key(view.spki, key)) ||
+	    key->curve != 0)
 		return says(s, FAIL, "its key in the record is no RSA key");
 	if (key->n.n < RSA_MIN || key->n.n > RSA_KEY_MAX)
 		return says(s, FAIL, "its key has not 1024 to 4096 bits");

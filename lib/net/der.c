@@ -242,6 +242,15 @@ der_curve(struct der *in)
 	    same(id, p521, sizeof p521 - 1) ? 25 : 0;
 }
 
+bool
+der_rsa_key(struct der in, struct x509_key *key)
+{
+	struct der body;
+
+	return der_next(&in, TAG_SEQUENCE, &body, NULL) &&
+	    take_integer(&body, &key->n) && take_integer(&body, &key->e);
+}
+
 /* RFC 3279 section 2.3.1, RFC 5480 section 2. */
 bool
 x509_key(const struct x509_view *v, struct x509_key *key)
@@ -260,8 +269,7 @@ x509_key(const struct x509_view *v, struct x509_key *key)
 		return false;
 	key->q = (struct der){ bits.p + 1, bits.n - 1 };
 	if (same(id, rsa, sizeof rsa - 1))
-		return der_next(&key->q, TAG_SEQUENCE, &body, NULL) &&
-		    take_integer(&body, &key->n) && take_integer(&body, &key->e);
+		return der_rsa_key(key->q, key);
 	if (same(id, ec, sizeof ec - 1))
 		key->curve = der_curve(&algorithm);
 	return key->curve != 0;

@@ -72,6 +72,9 @@ struct x509_key {
 /* x509_key(v, key): `key` points into the certificate. false: of another kind. */
 bool x509_key(const struct x509_view *v, struct x509_key *key);
 
+/* der_rsa_key(in, key): n and e of an RSAPublicKey (RFC 8017 appendix A.1.1). */
+bool der_rsa_key(struct der in, struct x509_key *key);
+
 /* x509_common_name(name, out, size): the CN of a Name for a person, or "". */
 void x509_common_name(struct der name, char *out, size_t size);
 

@@ -1,4 +1,5 @@
 """DKIM: what goes out is signed as python3-dkim reads it."""
+import base64
 import os
 import re
 import subprocess
@@ -282,6 +283,14 @@ class Verify(Dkim):
                         record.replace(b"p=", b"p= \t").replace(b";", b" ; ")):
             with self.subTest(changed=changed):
                 self.check(good, 0, "pass: ", record=changed)
+
+    def test_the_key_by_itself(self):
+        """As RFC 6376 has it, without what says that it is an RSA key."""
+        der = subprocess.run(["openssl", "rsa", "-RSAPublicKey_out", "-outform",
+                              "DER"], input=self.pem, check=True,
+                             capture_output=True).stdout
+        self.check(self.sign(MESSAGE), 0, "pass: ",
+                   record=b"v=DKIM1; p=" + base64.b64encode(der))
 
     def test_several_signatures(self):
         """Each has its line; one that fails is told by the exit status."""
