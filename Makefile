@@ -321,13 +321,23 @@ build/san/sendroute: build/san/sendroute.o build/san/libsendroute.a $(HOST_LIBS)
 
 include tests/fuzz/fuzz.mk
 
+# The program, of which any allocation can be made to fail.
+build/test/heap.o: lib/small/heap.c build/flags/own build/smallest
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OWN) $(WERROR) -DHEAP_FAIL -c -o $@ $<
+build/test/sendroute-oom: $(OBJ) build/test/heap.o $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK) -o $@ $(filter-out %/lib/small/heap.o,$(OBJ)) \
+	    build/test/heap.o $(LIBS)
+
 TEST_ENV = SENDROUTE=$(or $(abspath $(P)),$(CURDIR)/sendroute) \
 	SENDROUTE_SAN=$(CURDIR)/build/san/sendroute BUILD=$(CURDIR)/build \
 	PYTHONDONTWRITEBYTECODE=1
 PROGRAMS = $(UNIT) build/unit/fuzz_replay $(sort $(wildcard tests/peers/test_*.py))
 SLOW = $(sort $(wildcard tests/peers/slow_*.py))
 
-tests: sendroute build/san/sendroute $(UNIT) build/unit/fuzz_replay
+tests: sendroute build/san/sendroute build/test/sendroute-oom $(UNIT) \
+		build/unit/fuzz_replay
 
 check: tests
 	@$(TEST_ENV) $(PYTHON) tests/run -m '$(T)' $(PROGRAMS)

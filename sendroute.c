@@ -84,10 +84,16 @@ environment_of(const struct program *p)
 	return p->set_id ? NULL : environment;
 }
 
-/* Say what went wrong. Returns the exit status. */
+/* Say what went wrong; without words, a copy failed. Returns the exit status. */
 static int
 complain(struct program *p, const struct result *res)
 {
+	struct result memory;
+
+	if (res->text[0] == '\0') {
+		result_fail(&memory, EXIT_OS, "out of memory");
+		res = &memory;
+	}
 	log_error(&p->log, "%s", res->text);
 	return result_exit(res);
 }
@@ -837,7 +843,7 @@ sendmail_main(struct program *p, bool mailq, int argc, char **argv)
 	p->log.trace = p->options.verbose && !p->set_id;
 	p->login = caller_name();
 	if (p->login == NULL)
-		return EXIT_OS;
+		return complain(p, &res);
 	status = run_mode(p);
 	confine_end(&p->confine);
 	message_free(&p->message);

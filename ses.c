@@ -1,5 +1,6 @@
 #include "ses.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,13 +305,27 @@ trim_code(char *out, size_t size, const char *code)
 	snprintf(out, size, "%.*s", (int)n, start);
 }
 
+/* *memory false: it could not be looked at. */
+static cJSON *
+parse_body(const struct http_reply *r, bool *memory)
+{
+	cJSON *root;
+
+	errno = 0;
+	root = cJSON_ParseWithLength(buf_str(&r->body), r->body.len);
+	*memory = root || errno != ENOMEM;
+	return root;
+}
+
 /* The body is text for a person, or an HTML page of a front end. */
 static enum remedy
 judge_error(const struct http_reply *r, bool message, struct result *res)
 {
 	const char *code = http_reply_field(r, "x-amzn-ErrorType");
 	const char *id = http_reply_field(r, "x-amzn-RequestId");
-	cJSON *root = cJSON_ParseWithLength(buf_str(&r->body), r->body.len);
+	bool memory;
+	cJSON *root = parse_body(r, &memory);
+	int status = r->status;
 	char name[100], text[440];
 	size_t n;
 
@@ -318,22 +333,29 @@ judge_error(const struct http_reply *r, bool message, struct result *res)
 		code = member(root, "code", "Code");
 	if (*code == '\0')
 		code = member(root, "__type", "__type");
+	/* What is not known must not count as a refusal. */
+	if (*code == '\0' && !memory)
+		status = 503;
 	trim_code(name, sizeof name, code);
-	snprintf(text, sizeof text, "%s", member(root, "message", "Message"));
+	snprintf(text, sizeof text, "%s", memory ? member(root, "message",
+	    "Message") : "out of memory");
 	cJSON_Delete(root);
 	n = strlen(text);
 	if (id)
 		snprintf(text + n, sizeof text - n, " (request %s)", id);
-	return verdict(r->status, name, text, message && r->sent_whole, res);
+	return verdict(status, name, text, message && r->sent_whole, res);
 }
 
 static void
 judge_success(const struct ses *s, const struct http_reply *r,
     struct result *res)
 {
-	cJSON *root = cJSON_ParseWithLength(buf_str(&r->body), r->body.len);
+	bool memory;
+	cJSON *root = parse_body(r, &memory);
 	const char *id = member(root, "MessageId", "MessageId");
 
+	if (!memory && strstr(buf_str(&r->body), "\"MessageId\""))
+		id = "unread";
 	if (*id && r->sent_whole) {
 		result_set(res, OUT_DONE, CAUSE_ROUTE, "%s: MessageId %s",
 		    s->s.peer, id);

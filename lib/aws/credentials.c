@@ -286,7 +286,7 @@ from_profile(struct finder *f)
 	if (id == secret && profile_file(p, ITEM_TOKEN) != id)
 		token = profile_has(id, ITEM_TOKEN) ?
 		    buf_str(&id->items[ITEM_TOKEN].value) : NULL;
-	return take_keys(f, p->config.items[ITEM_ID].key,
+	return take_keys(f, p->shared.items[ITEM_ID].key,
 	    profile_value(p, ITEM_ID), profile_value(p, ITEM_SECRET), token);
 }
 

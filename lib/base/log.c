@@ -140,6 +140,8 @@ log_error(struct log *l, const char *fmt, ...)
 	va_end(ap);
 	if (line)
 		write_all(STDERR_FILENO, line, strlen(line));
+	else
+		write_all(STDERR_FILENO, "sendroute: out of memory\n", 25);
 	free(line);
 }
 

@@ -226,7 +226,7 @@ open_identity(struct route *r, struct log *log)
 			result_set(&r->identity_err, OUT_TEMP, CAUSE_OPERATOR,
 			    "client-%s %.300s %s", in_key ? "key" : "cert",
 			    in_key ? key_file : r->client_cert, wrong);
-			r->identity_err.exit = EXIT_CONFIGURATION;
+			r->identity_err.exit = secret_exit(wrong);
 		}
 		mem_wipe(key, nkey);
 	}
@@ -255,7 +255,7 @@ open_dkim(struct route *r, struct log *log)
 	if (wrong) {
 		result_set(&r->dkim_err, OUT_TEMP, CAUSE_OPERATOR,
 		    "dkim-key %.300s %s", r->dkim_key, wrong);
-		r->dkim_err.exit = EXIT_CONFIGURATION;
+		r->dkim_err.exit = secret_exit(wrong);
 	}
 	mem_wipe(pem, n);
 	free(pem);

@@ -13,11 +13,17 @@
 
 static const char no_memory[] = "cannot be kept: out of memory";
 
+int
+secret_exit(const char *why)
+{
+	return strstr(why, "memory") ? EXIT_OS : EXIT_CONFIGURATION;
+}
+
 static void
 fail(struct result *res, int exit, const char *what, const char *why)
 {
 	result_set(res, OUT_TEMP, CAUSE_OPERATOR, "%s %s", what, why);
-	res->exit = exit;
+	res->exit = exit ? secret_exit(why) : 0;
 }
 
 /* A heap copy of text that can be a secret; or NULL with *why set. */

@@ -53,6 +53,9 @@ void secret_open(struct secret *s, const char *what, struct log *log);
  */
 char *secret_get(const struct secret *s, const char *what, struct result *res);
 
+/* secret_exit(why): 71 when there was no memory for it, else 78. */
+int secret_exit(const char *why);
+
 /* secret_run(command, out, size, n): what /bin/sh makes of it; as command_run(). */
 int secret_run(char *command, char *out, size_t size, long *n);
 

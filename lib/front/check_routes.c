@@ -29,14 +29,12 @@ static void
 print(const char *subject, const char *step, const char *what,
     const char *text)
 {
-	struct buf line = { 0 };
+	char line[1200];
 
-	buf_addf(&line, "%s: %s: %s%s%s", subject, step, what,
+	snprintf(line, sizeof line, "%s: %s: %s%s%s", subject, step, what,
 	    *text ? " " : "", text);
-	if (line.p)
-		text_clean(line.p);
-	puts(buf_str(&line));
-	buf_free(&line);
+	text_clean(line);
+	puts(line);
 }
 
 void
@@ -375,7 +373,8 @@ show_offer(struct checked *c, const struct offer *o)
 		    (unsigned long long)o->size_limit);
 	if (o->auth)
 		buf_addf(&text, " AUTH %s", o->mech_names);
-	NOTE(c, "extensions", true, "%s", text.len ? text.p + 1 : "none");
+	NOTE(c, "extensions", !text.failed, "%s", text.failed ? "out of memory" :
+	    text.len ? text.p + 1 : "none");
 	buf_free(&text);
 }
 

@@ -507,6 +507,7 @@ deliver_dry_run(const struct delivery *d, const struct message *m, FILE *out,
 {
 	const struct route *r;
 	struct buf why = { 0 }, to = { 0 }, line = { 0 };
+	bool failed;
 	size_t i;
 
 	r = routing_choose(d->config, m, &why, res);
@@ -521,9 +522,12 @@ deliver_dry_run(const struct delivery *d, const struct message *m, FILE *out,
 		buf_addc(&line, '\n');
 		fputs(buf_str(&line), out);
 	}
+	failed = why.failed || to.failed || line.failed;
 	buf_free(&why);
 	buf_free(&to);
 	buf_free(&line);
+	if (r && failed)
+		return result_fail(res, EXIT_OS, "out of memory");
 	if (r && (fflush(out) != 0 || ferror(out)))
 		return result_fail(res, EXIT_IO, "cannot write to standard "
 		    "output");
@@ -568,6 +572,8 @@ deliver_report(const struct delivery *d, const struct message *m)
 		    rcpts[i]->route ? rcpts[i]->route : "",
 		    rcpts[i]->route ? ": " : "", rcpts[i]->res.text);
 	}
+	if ((!done || !rcpts) && status != EXIT_OK)
+		log_error(d->log, "out of memory");
 	buf_free(&to);
 	free(done);
 	free(rcpts);

@@ -195,6 +195,8 @@ print_one(struct list *l, enum queue_folder in, const char *id,
 	struct message m;
 	int rc = queue_look(l->q, in, id, &t, &m, res);
 
+	if (rc < 0 && res->exit == EXIT_OS)
+		return -1;
 	if (rc < 0) {
 		log_error(l->log, "%s: %s", id, res->text);
 		l->unreadable++;

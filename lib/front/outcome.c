@@ -74,7 +74,10 @@ report_init(const struct delivery *d, struct message *r, const char *to,
 	return rc;
 }
 
-/* Is there a way for mail without a sender? SES, for one, takes none. */
+/*
+ * Is there a way for mail without a sender? SES, for one, takes none: -2. -1: it
+ * cannot be told now.
+ */
 static int
 has_route(const struct delivery *d, const struct message *r,
     struct result *res)
@@ -83,7 +86,7 @@ has_route(const struct delivery *d, const struct message *r,
 	const struct route *route = routing_choose(d->config, r, &why, res);
 
 	buf_free(&why);
-	return route ? 0 : -1;
+	return route ? 0 : res->exit == EXIT_OS ? -1 : -2;
 }
 
 static int
@@ -110,8 +113,8 @@ tell(const struct delivery *d, struct queue *q, const struct bounce *b,
 	struct result res = { 0 };
 	int rc = report_init(d, &r->m, b->to, &res);
 
-	if (rc == 0 && has_route(d, &r->m, &res) < 0)
-		rc = -2;
+	if (rc == 0)
+		rc = has_route(d, &r->m, &res);
 	if (rc == 0)
 		rc = report_store(b, q, r, &res);
 	if (rc == 0) {

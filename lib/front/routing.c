@@ -96,6 +96,7 @@ routing_choose(const struct config *c, const struct message *m,
 		buf_adds(why, buf_str(&one));
 		if (passed.len > 0)
 			buf_addf(why, "; %s", buf_str(&passed));
+		why->failed |= one.failed | passed.failed;
 	} else {
 		r = rc < 0 ? NULL : no_route(c, m, &passed, res);
 	}

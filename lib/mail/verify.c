@@ -447,7 +447,9 @@ read_all(struct verifier *v, int fd, struct result *res)
 		rc = result_fail(res, EXIT_IO, "cannot read standard input: %s",
 		    strerror(errno));
 	else if (rc < 0 || lines_finish(l) < 0)
-		rc = result_fail(res, EXIT_DATA, "the header is over 1 MiB");
+		rc = v->head.len > 1 << 20 ? result_fail(res, EXIT_DATA,
+		    "the header is over 1 MiB") : result_fail(res, EXIT_OS,
+		    "out of memory");
 	else if (!v->done && v->head.len > 0)
 		begin(v);
 	free(l);

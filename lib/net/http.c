@@ -130,7 +130,10 @@ send_request(struct exchange *x)
 		return stream_fail(x->s, CAUSE_OPERATOR,
 		    "a control character in what an HTTP request should say");
 	build_head(&head, x->req);
-	if (head.failed) {
+	/* What most replies need: not to hear of it would be to send again. */
+	buf_reserve(&x->r->head, 1024);
+	buf_reserve(&x->r->body, 512);
+	if (head.failed || x->r->head.failed || x->r->body.failed) {
 		buf_wipe(&head);
 		return stream_fail(x->s, CAUSE_LOCAL, "out of memory");
 	}

@@ -24,6 +24,10 @@ void *heap_malloc(size_t), *heap_calloc(size_t, size_t);
 void *heap_realloc(void *, size_t);
 void heap_free(void *);
 #else
+#ifdef HEAP_FAIL
+#include <fcntl.h>
+#include <unistd.h>
+#endif
 #include <sys/mman.h>
 #include <sys/random.h>
 #define heap_broken() __builtin_trap()
@@ -228,6 +232,36 @@ find(uint32_t size)
 	return h;
 }
 
+#ifdef HEAP_FAIL
+/*
+ * For slow_oom.py: HEAP_FAIL=N:FILE makes the Nth allocation of a process fail,
+ * N+:FILE all from that on. FILE is there then.
+ */
+static int
+fails(void)
+{
+	static long count;
+	const char *told = getenv("HEAP_FAIL");
+	long n = 0;
+	int fd;
+
+	if (told == NULL)
+		return 0;
+	for (; *told >= '0' && *told <= '9'; told++)
+		n = n * 10 + *told - '0';
+	count++;
+	if (count < n || (count > n && *told != '+'))
+		return 0;
+	fd = open(strchr(told, ':') + 1, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd >= 0)
+		close(fd);
+	errno = ENOMEM;
+	return 1;
+}
+#else
+#define fails() 0
+#endif
+
 /* The units that a block for n bytes needs; 0 when there cannot be one. */
 static uint32_t
 units(size_t n)
@@ -248,7 +282,7 @@ units(size_t n)
 static struct head *
 take(size_t n)
 {
-	uint32_t size = units(n);
+	uint32_t size = fails() ? 0 : units(n);
 	struct head *h = size == 0 ? NULL : size < LARGE ? find(size) :
 	    map(size);
 
@@ -291,7 +325,7 @@ grow(struct head *h, uint32_t size)
 static struct head *
 resize(struct head *h, size_t n)
 {
-	uint32_t size = units(n);
+	uint32_t size = fails() ? 0 : units(n);
 	struct head *to;
 
 	if (size == 0)
