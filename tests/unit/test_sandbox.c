@@ -234,7 +234,11 @@ needed_calls(const struct sandbox *s)
 
 	(void)s;
 	HOLDS(syscall(SYS_getrandom, &byte, 1, 0) == 1);
+#ifdef SYS_clock_gettime64
+	HOLDS(syscall(SYS_clock_gettime64, CLOCK_MONOTONIC, &t) == 0);
+#else
 	HOLDS(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t) == 0);
+#endif
 	t = (struct timespec){ 0, 1000 };
 	HOLDS(nanosleep(&t, NULL) == 0 && poll(&p, 1, 1) == 0);
 	HOLDS(pselect(0, NULL, NULL, NULL, &t, NULL) == 0);
