@@ -10,7 +10,8 @@
 #   make dist-oci     build/sendroute-oci.tar, an image for docker load, podman;
 #                     dist/Dockerfile makes the same
 #   make demo         three messages shown on their way, all on this machine
-#   make bench        size, memory, turns and queues, beside other programs
+#   make bench        size, memory, turns and queues, beside other programs;
+#                     INTO=README: puts the table there
 #   make fuzz         FUZZ_TIME=10 seconds for each fuzz target (clang;
 #                     tests/fuzz/fuzz.mk has more)
 #   make layers       prove that includes only go down
@@ -352,7 +353,8 @@ demo: sendroute
 	@$(TEST_ENV) $(PYTHON) tests/peers/demo.py
 
 bench: sendroute
-	@$(TEST_ENV) $(PYTHON) tests/bench/bench.py
+	@$(TEST_ENV) $(PYTHON) tests/bench/bench.py \
+	    $(if $(INTO),--readme $(INTO))
 
 layers:
 	@awk -v bearssl='$(USES_BEARSSL) \

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 """make bench: what one message costs, sendroute beside other programs.
 
-    bench.py [PROGRAM...] [-r WORD...]
+    bench.py [--readme FILE] [PROGRAM...] [-r WORD...]
 
 Everything is measured in this run on this machine: each program sends the same
 message to the same server on the loopback, through a proxy that counts and
 delays, and the server has to have received it whole, or the cell is "-" with
 the reason below the table.  PROGRAM chooses columns, WORD rows.  Queues have
-a table of their own, see queues.py.
+a table of their own, see queues.py.  --readme puts a narrow form of the table
+in place of the first indented lines below FILE's heading "What it costs".
 """
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -32,7 +34,7 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 EXTENSIONS = ("PIPELINING", "SIZE 104857600", "8BITMIME",
               "ENHANCEDSTATUSCODES", "CHUNKING")
 DELAY = 0.3             # seconds for one turn
-ENOUGH = 300            # seconds after which no more peers are measured
+ENOUGH = 600            # seconds after which no more peers are measured
 SMALL, BIG, HUGE, SES_HUGE = 1024, 25 << 20, 40 << 20, 28500000
 MANY = ["user%03d@example.net" % number for number in range(100)]
 
@@ -81,7 +83,7 @@ class Bench:
                 raise measure.Failed("does not speak SMTP")
             value = what(run, proxy)
             came = [m.content for m in relay.settle().accepted()]
-            self.judge(came, size)
+            self.judge(came, size, whole=program.whole)
             return value
         finally:
             proxy.close()
@@ -110,9 +112,11 @@ class Bench:
             proxy.close()
             server.close()
 
-    def judge(self, came, size, calls=1):
+    def judge(self, came, size, calls=1, whole=True):
         """Some programs write fields on top, some leave LF; none may lose."""
         wanted = self.content(size)
+        if not whole:
+            wanted = wanted.partition(b"\r\n\r\n")[2]
         if len(came) != calls:
             raise measure.Failed("%d messages came, not %d" % (
                 len(came), calls))
@@ -282,6 +286,56 @@ class Table:
                 [line[0].ljust(widths[0])] +
                 [t.rjust(w) for t, w in zip(line[1:], widths[1:])]))
 
+    # Headings of the narrow form, two lines each, and a row of ROWS by its
+    # first words.
+    NARROW = (
+        ("size,", "KiB", "program and", 1), ("peak", "1 KB", "peak memory, 1 KB "
+                                              "by SMTP", 1),
+        ("KiB", "40 MB", "peak memory, 40 MB", 1),
+        ("M inst.", "1 KB", "instructions, 1 KB, STARTTLS+AUTH, RSA", 1e6),
+        ("M inst.", "25 MB", "instructions, 25 MB", 1e6),
+        ("calls", "25 MB", "system calls", 1),
+        ("wire", "25 MB", "bytes on", 0), ("turns", "STARTTLS",
+                                           "turns, STARTTLS", 1),
+        ("turns", "TLS", "turns, implicit", 1))
+    NARROW_SES = (
+        ("peak", "1 KB", "peak memory, 1 KB by SES", 1),
+        ("KiB", "29 MB", "peak memory, 29 MB", 1),
+        ("turns", "first", "turns, SES, first", 1),
+        ("turns", "next", "turns, SES, next", 1))
+
+    def narrow(self, title, columns):
+        """A line a program, for those of which anything is known."""
+        def cell(column, program):
+            found = [self.cells.get((row, program)) for row in self.rows
+                     if row.name.startswith(column[2])]
+            if not found or found[0] is None:
+                return "-"
+            return "%.3f" % found[0] if not column[3] else \
+                "{:,.0f}".format(found[0] / column[3])
+        lines = [[title] + [c[0] for c in columns],
+                 [""] + [c[1] for c in columns]]
+        for program in self.columns:
+            cells = [cell(c, program) for c in columns]
+            if any(c != "-" for c in cells[-len(columns):]):
+                lines.append([program.name] + cells)
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        return ["    " + " ".join([line[0].ljust(widths[0])] + [
+            t.rjust(w) for t, w in zip(line[1:], widths[1:])]).rstrip()
+            for line in lines]
+
+    def into(self, path):
+        """The narrow form, into the file."""
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        table = self.narrow("SMTP", self.NARROW) + [""] + \
+            self.narrow("SES", self.NARROW_SES)
+        parts = re.match(r"(?s)(.*^What it costs\n-+\n.*?\n\n)"
+                         r"(?:(?: {4}[^\n]*)?\n)+(?! )(.*)", text, re.M)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(parts.group(1) + "\n".join(table) + "\n\n" +
+                       parts.group(2))
+
     def footnotes(self, absent):
         print("\nturns: answers that were waited for, greeting, TLS handshake "
               "and QUIT included where\nthe program waits for them; the "
@@ -329,7 +383,10 @@ def had(classes, absent):
 
 
 def main():
-    columns, rows, with_queues, scenes = chosen(sys.argv[1:])
+    words, readme = sys.argv[1:], None
+    if words[:1] == ["--readme"]:
+        readme, words = words[1], words[2:]
+    columns, rows, with_queues, scenes = chosen(words)
     absent, incomplete = {}, False
     began = time.monotonic()
     table = Table(had(columns, absent) if rows else [], rows)
@@ -343,6 +400,8 @@ def main():
     if rows:
         table.show()
         incomplete = table.footnotes(absent.items())
+        if readme:
+            table.into(readme)
     if scenes:
         incomplete |= many.show()
     print("measured in %.0f s" % (time.monotonic() - began))

@@ -52,6 +52,11 @@ class Job:
         self.user, self.password = "apikey", "benchmark"
         self.key = self.secret = self.region = None
 
+    def body(self):
+        """Path of the message's text without its header."""
+        with open(self.message, "r", encoding="ascii") as file:
+            return self.write("body", file.read().partition("\n\n")[2])
+
     def write(self, name, text, mode=0o644):
         path = os.path.join(self.folder, "%s.%d" % (name, self.port))
         with open(path, "w") as file:
@@ -74,6 +79,9 @@ def bytes_of(paths):
 class Program:
 
     env = None
+    # Whether the message that comes is the one that was given; one that makes
+    # a header of its own is held to the body.
+    whole = True
 
     def footprint(self):
         return bytes_of({self.path} | shared_libraries(self.path, self.env))
@@ -255,7 +263,29 @@ class Nullmailer(Unpacked):
     It lets its folders be moved for its own tests.
     """
 
-    name, place, note = "nullmailer", "/usr/sbin/nullmailer-send", ""
+    name, place = "nullmailer", "/usr/sbin/nullmailer-send"
+    note = "one message: its smtp alone, which the daemon calls for each"
+
+    def __init__(self):
+        super().__init__()
+        self.client = self.path[:-len(self.place)] + \
+            "/usr/lib/nullmailer/smtp"
+
+    def footprint(self):
+        both = {self.path, self.client}
+        return bytes_of(both.union(*(shared_libraries(p, self.env)
+                                     for p in both)))
+
+    def smtp(self, job):
+        with open(job.message, "r", encoding="ascii") as file:
+            stored = job.write("mail", "%s\n%s\n\n%s" % (
+                job.sender, "\n".join(job.recipients), file.read()))
+        return Run(["sh", "-c", 'exec "$@" 3<"$0" </dev/null', stored,
+                    self.client, "--host=localhost", "--port=%d" % job.port,
+                    "--starttls" if job.tls == "starttls" else "--tls",
+                    "--x509cafile=" + job.cafile, "--user=" + job.user,
+                    "--pass=" + job.password],
+                   dict(self.env, HELOHOST="client.test"), job.message)
 
     def queue(self, job):
         home = os.path.join(job.folder, "nullmailer")
@@ -278,6 +308,64 @@ class Nullmailer(Unpacked):
                 file.write(head.encode() + job.letter(number))
         return Filled([self.path], dict(self.env, NULLMAILER_TEST_PREFIX=home),
                       spool)
+
+
+class Ssmtp(Unpacked):
+
+    name, place = "ssmtp", "/usr/sbin/ssmtp"
+    note = "verifies no certificate"
+
+    def smtp(self, job):
+        conf = job.write("ssmtp.conf", "mailhub=localhost:%d\n"
+                         "hostname=client.test\nFromLineOverride=YES\n"
+                         "UseTLS=YES\n%sTLS_CA_File=%s\nAuthUser=%s\n"
+                         "AuthPass=%s\n" % (
+                             job.port, "UseSTARTTLS=YES\n"
+                             if job.tls == "starttls" else "", job.cafile,
+                             job.user, job.password), 0o600)
+        return Run([self.path, "-C" + conf, "-f" + job.sender,
+                    *job.recipients], self.env, job.message)
+
+
+class OpenSmtpd(Unpacked):
+
+    name, place, note = "opensmtpd", "/usr/bin/smtp", "its client smtp(1)"
+
+    # It reads the roots of OpenSSL's own folder, whatever the environment says.
+    INSIDE = 'mount --bind "$0" /usr/lib/ssl && exec "$@"'
+
+    def smtp(self, job):
+        folder = os.path.join(job.folder, "ssl.%d" % job.port)
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(job.cafile, folder + "/cert.pem")
+        wrap = ["unshare", "-m"] + ["-r"] * (os.getuid() != 0)
+        return Run([self.path, "-H", "client.test", "-F", job.sender, "-s",
+                    "%s://%s:%s@localhost:%d" % (
+                        "smtp+tls" if job.tls == "starttls" else "smtps",
+                        job.user, job.password, job.port), *job.recipients],
+                   self.env, job.message,
+                   wrap=wrap + ["sh", "-c", self.INSIDE, folder])
+
+
+class Snail(Unpacked):
+
+    name, place = "s-nail", "/usr/bin/s-nail"
+    note = "makes a header of its own; the body is compared"
+    whole = False
+
+    def smtp(self, job):
+        settings = ["v15-compat", "mta=%s://%s:%s@localhost:%d" % (
+            "smtp" if job.tls == "starttls" else "smtps", job.user,
+            job.password, job.port), "smtp-auth=plain",
+            "tls-verify=strict", "tls-ca-file=" + job.cafile,
+            "tls-ca-no-defaults", "from=" + job.sender,
+            "hostname=client.test", "sendwait"]
+        if job.tls == "starttls":
+            settings.append("smtp-use-starttls")
+        return Run([self.path, "-:/", "-s", "bench",
+                    *(word for s in settings for word in ("-S", s)),
+                    *job.recipients], self.env,
+                   job.body())
 
 
 class Python(Program):
@@ -349,5 +437,5 @@ def as_json(job):
         "Content": {"Raw": {"Data": data}}}))
 
 
-ALL = [Sendroute, Msmtp, Dma, Python, Curl]
+ALL = [Sendroute, Msmtp, Dma, Nullmailer, Ssmtp, OpenSmtpd, Snail, Curl, Python]
 WITH_QUEUES = [Sendroute, Dma, Nullmailer]
