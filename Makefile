@@ -320,7 +320,7 @@ build/san/sendroute: build/san/sendroute.o build/san/libsendroute.a $(HOST_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^
 
-include tests/fuzz/fuzz.mk
+include $(wildcard tests/fuzz/fuzz.mk)
 
 # The program, of which any allocation can be made to fail.
 build/test/heap.o: lib/small/heap.c build/flags/own build/smallest
