@@ -248,8 +248,9 @@ await(struct flight *f)
 	struct reply r;
 
 	transaction_wait(f->air.head, c);
-	/* Nothing is answered before it was said. */
-	if (stream_buffered(&c->s) == 0 || f->awaited <= f->held) {
+	/* Nothing is answered before it was said; the text is never said so. */
+	if (stream_buffered(&c->s) == 0 || (f->awaited <= f->held &&
+	    !sent_message(f->air.head))) {
 		if (stream_flush(&c->s) < 0)
 			return hear_out(f);
 		f->held = 0;

@@ -40,6 +40,11 @@ PERM = (69, False)              # the recipient or the message is refused
 ROUTE = (69, True)              # refused for good, but by this route alone
 
 
+def crowd():
+    """How many want each processor: a second is not one for us alone."""
+    return max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def forms(secret):
     """A secret as it may stand in text or on the wire."""
     raw = secret.encode()
@@ -110,7 +115,7 @@ class Row:
         if self.kind == MAYBE:
             case.one_line(done, status, "may have been taken.*duplicate")
         if not SLOWED:
-            case.assertLess(done.seconds, self.within, str(done))
+            case.assertLess(done.seconds, self.within * crowd(), str(done))
             case.assertLessEqual(done.peak or 0, BUDGET, "KiB; " + str(done))
         self.leaks(case, peer, done)
 
@@ -170,6 +175,15 @@ class Row:
 # --- as tests --------------------------------------------------------------
 
 def checked(row):
+    """None, or what is wrong; where others are busy it is tried once more, for
+    a time-out of a second may come in a handshake then."""
+    error = once(row)
+    if isinstance(error, AssertionError) and (SLOWED or crowd() > 2):
+        error = once(row)
+    return error
+
+
+def once(row):
     """None, or what a test of its own would have raised."""
     case = Case("id")
     case.setUp()
