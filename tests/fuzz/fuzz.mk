@@ -29,6 +29,8 @@ FUZZ_LINK = $(foreach f,tls_start pbkdf2_sha256 nanosleep getrandom,\
 
 build/san/tests/fuzz/%.o: private EXTRA += -isystem $(BEARSSL_DIR)/inc \
 	$(FUZZ_LIST)
+# It names every target.
+build/san/tests/fuzz/main.o: $(wildcard tests/fuzz/fuzz_*.c)
 build/unit/fuzz_replay: $(FUZZ_SRC:%.c=build/san/%.o) \
 		build/san/libsendroute.a $(HOST_LIBS)
 	$(call say,LD,$@)

@@ -40,6 +40,7 @@ class Proxy:
         self.silent = silent
         self.asked = []         # "name:port", as they came
         self.heads = []         # every byte before the tunnel, a connection each
+        self.clients = []       # who connected
         self.sock = listener()
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -58,9 +59,10 @@ class Proxy:
     def _accept(self):
         while True:
             try:
-                client, _ = self.sock.accept()
+                client, (address, _) = self.sock.accept()
             except OSError:
                 return
+            self.clients.append(address)
             threading.Thread(target=self._serve, args=(client,),
                              daemon=True).start()
 

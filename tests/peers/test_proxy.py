@@ -162,6 +162,14 @@ class Ours(ProxyCase):
                       "certificate", "relay.test")
         self.assertEqual(relay.messages, [])
 
+    def test_the_source_address_is_for_the_way_to_the_proxy(self):
+        relay = self.relay()
+        proxy = self.proxy(relay)
+        self.quiet(self.send(self.route(relay, proxy.url(),
+                                        extra="source-address 127.0.0.9\n")))
+        self.came(relay)
+        self.assertEqual(proxy.clients, ["127.0.0.9"])
+
     def test_a_queue_run_takes_it_too(self):
         import os
         os.mkdir(self.path("queue"), 0o700)
