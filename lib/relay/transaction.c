@@ -473,13 +473,16 @@ tell_next(struct transaction *t, struct session *c, const struct reply *r)
 static void
 final_reply(struct transaction *t, struct session *c, const struct reply *r)
 {
-	if (is_unchunked(t, r)) {
+	bool lmtp = c->route->type == ROUTE_LMTP;
+
+	/* By LMTP more replies follow it where BDAT is known. */
+	if (is_unchunked(t, r) && !(lmtp && c->chunks_proven)) {
 		t->unchunked = c->no_chunks = true;
 		return;
 	}
 	if (t->chunk)
 		c->chunks_proven = true;
-	if (t->naccepted > 0 && c->route->type == ROUTE_LMTP)
+	if (t->naccepted > 0 && lmtp)
 		tell_next(t, c, r);
 	else if (t->naccepted > 0)
 		judge_all(t, c, CAUSE_CONTENT, r->code / 100 == 2 ? "" :

@@ -357,6 +357,29 @@ sweep(const struct script_step *steps, const char *end)
 	free_delivery(d);
 }
 
+/* 500 for one recipient, where a chunk was understood before. */
+static void
+a_chunk_refused_for_one(void **state)
+{
+	static const struct script_step steps[] = {
+		HELLO("250-CHUNKING\r\n"), HEARS(MAIL), SAYS("250 ok\r\n"),
+		HEARS(TO(0)), SAYS("250 ok\r\n"), HEARS(TO(1)),
+		SAYS("250 ok\r\n"), HEARS(CHUNK), SAYS("250 a\r\n250 b\r\n"),
+		HEARS(MAIL), SAYS("250 ok\r\n"), HEARS(TO(0)),
+		SAYS("250 ok\r\n"), HEARS(TO(1)), SAYS("250 ok\r\n"),
+		HEARS(CHUNK), SAYS("500 no\r\n250 d\r\n"), BYE
+	};
+	struct delivery *d = new_delivery(2, 2);
+
+	(void)state;
+	run_whole(d, steps);
+	ended(d, 0, 0, OUT_DONE, 250);
+	ended(d, 0, 1, OUT_DONE, 250);
+	ended(d, 1, 0, OUT_PERM, 500);
+	ended(d, 1, 1, OUT_DONE, 250);
+	free_delivery(d);
+}
+
 static void
 cut_sweep(void **state)
 {
@@ -391,6 +414,7 @@ main(void)
 		cmocka_unit_test(one_message_after_another),
 		cmocka_unit_test(too_many_recipients),
 		cmocka_unit_test(an_smtp_server_is_none),
+		cmocka_unit_test(a_chunk_refused_for_one),
 		cmocka_unit_test(cut_sweep)
 	};
 
