@@ -46,7 +46,7 @@ json(struct finder *f, const struct input *in, const char *token)
 	set_source(f, "%s%s", "here", "");
 	got = take_json(f, (char *)text, in->n, token);
 	/* What a service says of its failure is repeated. */
-	if (got == FOUND || !memmem(text, in->n, "\"Code\"", 6))
+	if (got == FOUND || !memmem(text, in->n, "\"Code", 5))
 		check(got, f->c, f->res);
 	CHECK(got != FOUND || *token != 'T' || f->c->session_token);
 	free(text);

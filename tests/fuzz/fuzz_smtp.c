@@ -36,6 +36,7 @@ struct observer {
 	size_t at;		/* in p->wrote */
 	bool lmtp;
 
+	bool chunked;		/* a BDAT was understood */
 	bool mail, rcpt[MAILS];	/* of the transaction: accepted */
 	size_t order[64], norder;	/* LMTP: who has a reply to come */
 	bool taken[MAILS], perm, bye;
@@ -101,11 +102,17 @@ is(const char *line, const char *word)
 }
 
 static void
-finals(struct observer *o)
+finals(struct observer *o, bool chunk)
 {
 	size_t i, who;
-	int code;
+	int code = o->next < o->ncodes ? o->codes[o->next] : 0;
 
+	/* "What is BDAT?": that is all, even by LMTP. */
+	if (chunk && !o->chunked && code >= 500 && code <= 504) {
+		o->ncodes = o->next;
+		return;
+	}
+	o->chunked |= chunk;
 	if (o->lmtp) {
 		for (i = 0; i < o->norder; i++) {
 			code = reply(o);
@@ -157,7 +164,7 @@ data(struct observer *o, bool exact)
 		CHECK(strcmp(buf_str(&got), text) == 0);
 	buf_free(&got);
 	if (p)
-		finals(o);
+		finals(o, false);
 }
 
 static void
@@ -175,7 +182,7 @@ bdat(struct observer *o, const char *line, bool exact)
 		CHECK(n == strlen(text) &&
 		    memcmp(o->p->wrote.p + o->at, text, n) == 0);
 	o->at += n;
-	finals(o);
+	finals(o, true);
 }
 
 static void
