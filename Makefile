@@ -9,11 +9,13 @@
 #                     their name;  make check-all: every one, and the layers
 #   make dist-oci     build/sendroute-oci.tar, an image for docker load, podman;
 #                     dist/Dockerfile makes the same
+#   make dist-deb     build/sendroute_ARCH.deb;  dist/alpine, dist/openwrt: recipes
 #   make demo         three messages shown on their way, all on this machine
 #   make bench        size, memory, turns and queues, beside other programs;
 #                     INTO=README: puts the table there
 #   make fuzz         FUZZ_TIME=10 seconds for each fuzz target (clang;
 #                     tests/fuzz/fuzz.mk has more)
+#   make footprint    bytes of the program by room and library: doc/FOOTPRINT
 #   make layers       prove that includes only go down
 #   make ARCH=NAME    build/NAME/sendroute for another processor (dist/cross list)
 #   make check-arch   ARCHS="armhf arm64 i386 s390x": unit tests and deliveries

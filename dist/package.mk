@@ -22,4 +22,10 @@ dist-deb: $(PACKAGED)
 	    $(PACKAGE_DIR)/sendroute_$(DEBIAN_ARCH).deb
 	rm -rf $(DEB_ROOT)
 
-.PHONY: dist-oci dist-deb
+# Where the bytes are: see doc/FOOTPRINT.  The map is of the same link.
+footprint: sendroute
+	$(Q)$(CC) $(LINK) -Wl,-Map=build/map -o build/mapped $(OBJ) $(LIBS)
+	@awk -f dist/footprint.awk build/map
+	@printf '%9d  the file\n' $$(wc -c <build/mapped)
+
+.PHONY: dist-oci dist-deb footprint

@@ -116,6 +116,10 @@ confined(int (*test)(const struct sandbox *s))
 	return WEXITSTATUS(status);
 }
 
+#ifndef SYS_mmap	/* arm */
+#define SYS_mmap SYS_mmap2
+#endif
+
 #define HOLDS(what) do { \
 	errno = 0; \
 	if (!(what)) { \
