@@ -40,7 +40,6 @@ struct ses {
 	const struct route *route;
 	const struct config *config;
 	struct log *log;
-	struct stream s;
 	bool connected, used;		/* used: it has carried a call before */
 	bool located;			/* endpoint and region are set */
 	int64_t renew_at;		/* for the credentials: see prepare */
@@ -48,9 +47,10 @@ struct ses {
 	bool hurry;			/* there is another way */
 	int64_t left;			/* ms of back-off for this message */
 	bool down;			/* down_why: see ses_down */
+	struct credentials credentials;
+	struct stream s;
 	struct result down_why;
 	struct endpoint endpoint;
-	struct credentials credentials;
 };
 
 /* --- the request body --- */
@@ -383,10 +383,10 @@ struct call {
 	const char *text;
 	struct http_reply *keep;	/* and this where the reply goes */
 	const char *suffix;		/* of the request, behind the data */
-	struct measure measure;
 	unsigned tries;			/* that SES put off */
 	bool fresh_credentials, fixed_clock, reconnected;
 	bool unreadable;		/* the spool failed while sending */
+	struct measure measure;
 };
 
 static int

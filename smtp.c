@@ -44,8 +44,8 @@ struct flight {
 	size_t held;			/* of them to commands in c->s.out, at most */
 	unsigned connects;		/* since the last answer */
 	char *block;			/* CHUNK_MAX bytes */
-	struct result lost;		/* why the last connection ended */
 	const struct message *settled;	/* the last one, since the last wait */
+	struct result lost;		/* why the last connection ended */
 };
 
 static void

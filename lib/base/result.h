@@ -36,6 +36,7 @@ enum cause {
 	CAUSE_LOCAL		/* this machine: memory, disk, descriptors */
 };
 
+/* It is long: in a structure it stands last, so that the rest is near. */
 struct result {
 	enum outcome outcome;
 	enum cause cause;

@@ -53,8 +53,6 @@ struct route {
 	/* DKIM: all three or none */
 	char *dkim_domain, *dkim_selector;
 	char *dkim_key;			/* path */
-	struct private_key dkim;	/* from it; empty: see dkim_err */
-	struct result dkim_err;		/* why it could not be had */
 
 	/* URL, perhaps with a password; "": none, whatever the environment says */
 	char *proxy;
@@ -66,10 +64,7 @@ struct route {
 	enum route_auth auth;
 	char *source_address;		/* or NULL: the system chooses */
 	char *user;
-	struct secret password;
 	char *client_cert, *client_key;	/* paths; client_key NULL: the same */
-	struct identity identity;	/* from them; empty: none */
-	struct result identity_err;	/* why it could not be had, or "" */
 	char *ca_file;			/* the route's, else the file's, or NULL */
 	unsigned char (*pins)[32];	/* SHA-256 of SubjectPublicKeyInfo */
 	size_t npins;
@@ -79,13 +74,20 @@ struct route {
 	enum route_credentials credentials;
 	char *access_key_id;
 	char *session_token;		/* with access_key_id only */
-	struct secret secret_access_key;
 	char *role_arn, *configuration_set, *from_arn;
 	struct tag *tags;
 	size_t ntags;
 
 	/* maildir; qmail: the program */
 	char *path;
+
+	/* From files: of dkim-key, of client-cert and client-key. */
+	struct private_key dkim;	/* empty: see dkim_err */
+	struct identity identity;	/* empty: none */
+	struct secret password;
+	struct secret secret_access_key;
+	struct result dkim_err;		/* why it could not be had */
+	struct result identity_err;	/* why it could not be had, or "" */
 };
 
 struct config {

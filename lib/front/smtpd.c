@@ -28,7 +28,6 @@ struct session {
 	bool after_lf;			/* the last line ended in LF alone */
 	int status;
 	int64_t deadline;
-	struct message m;		/* env.from is NULL outside transactions */
 	/*
 	 * Behind the NUL of an address stand its NOTIFY and its ORCPT, each
 	 * with a NUL: both share its fate when duplicates are dropped.
@@ -38,6 +37,7 @@ struct session {
 	enum smtpd_data state;		/* of DATA */
 	size_t at, end;			/* of what is in block */
 	char block[BLOCK];
+	struct message m;		/* env.from is NULL outside transactions */
 };
 
 /* --- both directions --- */

@@ -17,10 +17,10 @@ struct submission {
 	 */
 	char when;
 	const char *tmpdir;		/* or NULL */
-	struct result no_queue;		/* exit: why the queue cannot be used */
 
 	struct ticket ticket;		/* of the message in hand */
 	bool queued;			/* it is safe: see submit_end */
+	struct result no_queue;		/* exit: why the queue cannot be used */
 };
 
 /*

@@ -22,7 +22,6 @@ struct parser {
 	size_t copied;		/* of the text */
 	int completed;		/* names */
 	struct result *res;
-	struct addrpart local, host;
 	size_t words;		/* of this member, in no mailbox so far */
 	size_t plain;		/* mailboxes without <> since the last <> */
 	size_t mailboxes;	/* of this member */
@@ -30,6 +29,7 @@ struct parser {
 	bool group, group_used;
 	size_t found;		/* mailboxes in all */
 	size_t start, end;	/* the last one's address */
+	struct addrpart local, host;
 };
 
 /* The address in question, cleaned and clipped, as errors name it. */

@@ -35,13 +35,13 @@ struct addrlex {
 
 /* One side of an address, or a word of a display name. */
 struct addrpart {
-	char text[ADDR_MAX + 1];	/* quotes undone; no NUL */
 	size_t len;			/* over ADDR_MAX: text is clipped */
 	size_t start, end;		/* where it stands in the list's text */
 	bool quoted;			/* some of it was in quotes */
 	bool loose;			/* put together over blanks, comments */
 	bool literal;			/* [...], brackets included */
 	bool dot_end;			/* ends with a dot: more belongs to it */
+	char text[ADDR_MAX + 1];	/* quotes undone; no NUL */
 };
 
 /*

@@ -14,7 +14,6 @@
 
 /* A body on its way into its hash (sections 3.4.3, 3.4.4), in pieces. */
 struct dkim_body {
-	struct sha256 hash;
 	bool relaxed;
 	uint64_t limit;		/* l=: bytes that count; UINT64_MAX: all */
 	uint64_t size;		/* canonical bytes so far */
@@ -22,6 +21,7 @@ struct dkim_body {
 	bool blank;		/* blanks held back */
 	size_t n;
 	char out[512];
+	struct sha256 hash;
 };
 
 void dkim_body_init(struct dkim_body *b, bool relaxed, uint64_t limit);

@@ -48,13 +48,13 @@ struct header {
 	/* State. */
 	struct header_seen seen;
 	struct addr_list plain, resent;	/* recipients found, by kind of field */
-	struct result plain_error;	/* of a To, Cc or Bcc; exit 0: none */
 	unsigned resent_names;		/* which fields the Resent block holds */
 	bool resent_over;		/* the first Resent block has ended */
 	bool first;			/* no line was seen yet */
 	size_t total;
 	struct buf line, field, all;	/* all: every field, until the last */
 	struct buf old_from;		/* text of a From that was overridden */
+	struct result plain_error;	/* of a To, Cc or Bcc; exit 0: none */
 };
 
 void header_init(struct header *h, const struct header_policy *policy,

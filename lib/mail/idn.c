@@ -95,9 +95,9 @@ is_doubtful(unsigned c)
 }
 
 struct label {
-	unsigned cp[LABEL_MAX + 1];
 	size_t n;
 	bool ascii;
+	unsigned cp[LABEL_MAX + 1];
 };
 
 static bool

@@ -25,10 +25,10 @@ enum rcpt_state {
 struct rcpt {
 	char *addr;		/* canonical, see address.h; may be UTF-8 */
 	char *dsn_notify, *dsn_orcpt;
-	struct result res;	/* filled by the transport; zero: not tried */
 	const char *route;	/* name of the last route tried, or NULL */
 	enum rcpt_state state;	/* only who is waiting is sent to */
 	off_t mark;		/* of its state byte in a queue file */
+	struct result res;	/* filled by the transport; zero: not tried */
 };
 
 struct envelope {
@@ -43,7 +43,6 @@ struct envelope {
 struct message {
 	char id[24];		/* for the log, and its name in the queue */
 	time_t born;
-	struct spool spool;
 	struct envelope env;
 	struct addr_list identities;	/* mailboxes of From, then Sender */
 	bool pristine;		/* qmail's: goes out as it is */
@@ -57,6 +56,7 @@ struct message {
 	 */
 	void (*settled)(void *ctx, struct rcpt *const *rcpts, size_t n);
 	void *settled_ctx;
+	struct spool spool;
 };
 
 /* A message for some of its recipients, as a transport takes it. */

@@ -59,9 +59,9 @@ struct adapter {
 
 	off_t next;		/* of the spool, behind the block */
 	size_t pos, len;	/* in the block */
-	char block[BLOCK];
 	struct buf field;
 	struct encoder e;
+	char block[BLOCK];
 };
 
 /*

@@ -25,10 +25,10 @@ struct signature {
 	size_t n;
 	struct buf tags;	/* NAME=VALUE without blanks, each with a NUL */
 	struct buf record;	/* the key's tags, likewise */
-	struct dkim_body body;
 	bool relaxed;		/* the header */
 	enum verdict verdict;
 	const char *why;	/* what is wrong, or NULL */
+	struct dkim_body body;
 };
 
 struct verifier {

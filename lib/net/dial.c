@@ -28,14 +28,14 @@ struct race {
 	const char *from;		/* source address as text, or NULL */
 	struct ip_address source;	/* the same */
 	int64_t ms;			/* for each */
-	const struct ip_address *order[RESOLVE_MAX];	/* NULL: the socket */
 	int n, next;
-	const struct ip_address *begun[AT_ONCE];
-	struct pollfd polls[AT_ONCE];	/* fd -1: free */
-	int64_t ends[AT_ONCE];
 	int running;
 	struct log *log;
 	struct result *res;		/* of the last that failed */
+	struct pollfd polls[AT_ONCE];	/* fd -1: free */
+	int64_t ends[AT_ONCE];
+	const struct ip_address *begun[AT_ONCE];
+	const struct ip_address *order[RESOLVE_MAX];	/* NULL: the socket */
 };
 
 static bool

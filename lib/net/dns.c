@@ -234,10 +234,10 @@ dns_read(const unsigned char *p, size_t n, unsigned type,
 /* --- servers --- */
 
 struct query {
-	unsigned char question[DNS_PACKET], answer[UDP_TEXT];
 	size_t length, extra;	/* extra: of it, what stands behind the question */
 	size_t got;		/* 0: no answer yet */
 	unsigned type;
+	unsigned char question[DNS_PACKET], answer[UDP_TEXT];
 };
 
 enum { QUERIES = 2 };

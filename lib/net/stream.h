@@ -52,13 +52,13 @@ struct stream {
 	bool yield;			/* see ops->write */
 	bool eof;			/* the peer has properly ended its input */
 	bool failed;
-	struct result err;		/* why, when failed */
-	char peer[160];			/* "host[address]:port" for texts */
-	char via[80];			/* the same of a proxy, or "" */
 	unsigned flights;		/* times we waited for the peer */
 	unsigned char *in, *out;	/* STREAM_IN, STREAM_OUT bytes */
 	size_t in_at, in_len;		/* unread input is in[in_at..in_len) */
 	size_t out_len;
+	char peer[160];			/* "host[address]:port" for texts */
+	char via[80];			/* the same of a proxy, or "" */
+	struct result err;		/* why, when failed */
 };
 
 /*

@@ -26,13 +26,13 @@ struct verifier {
 	unsigned certs;
 	unsigned trouble;		/* BR_ERR_* of our own, 0: none */
 	bool self_issued;		/* a certificate that names itself */
-	char last_issuer[100];		/* of the last certificate seen */
-	struct tls_leaf leaf;
 	br_x509_trust_anchor anchors[CHAIN_ANCHORS];	/* with pins: the leaf */
 	char *copies[CHAIN_ANCHORS];	/* what they point into */
 	size_t nanchors;
 	int roots;			/* certificates in the bundle */
 	br_x509_minimal_context minimal;
+	char last_issuer[100];		/* of the last certificate seen */
+	struct tls_leaf leaf;
 };
 
 /*

@@ -42,8 +42,6 @@ struct session {
 	const struct route *route;
 	const struct config *config;
 	struct log *log;
-	struct stream s;
-	struct tls_session tls;		/* outlives s */
 	bool connected, ready;		/* s is open; MAIL may follow */
 	bool closing;			/* the peer says that it ends it */
 	bool used;			/* kept from an earlier message */
@@ -55,11 +53,13 @@ struct session {
 	int credit;			/* so many more may be risked at a time */
 	int turn;			/* ms: the shortest wait for a reply */
 	uint64_t written;		/* bytes, those in s.out included */
-	struct offer offer;
-	struct result res;		/* why it is not ready */
 	struct tls_leaf *leaf;		/* see tls_params; or NULL */
 	void (*reached)(struct session *c, enum step step);	/* or NULL */
 	void *reached_ctx;
+	struct stream s;
+	struct offer offer;
+	struct tls_session tls;		/* outlives s */
+	struct result res;		/* why it is not ready */
 };
 
 /*

@@ -20,7 +20,6 @@ struct transaction {
 	struct transaction *next;	/* for the caller's lists */
 	const struct message *m;	/* as the caller knows it */
 	const struct message *wire;	/* as this peer takes it */
-	struct message adapted;		/* what wire points to, perhaps */
 	struct rcpt **rcpts;		/* n, with empty results */
 	size_t n;
 	bool *accepted, *again;		/* per recipient; again: too many */
@@ -35,6 +34,7 @@ struct transaction {
 	bool put_off;			/* good-bye came before it began */
 	bool unchunked;			/* BDAT is not known after all */
 	uint64_t end;			/* of the message: see session.written */
+	struct message adapted;		/* what wire points to, perhaps */
 	struct result res;		/* for whom nothing more exact is known */
 };
 
