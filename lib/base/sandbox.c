@@ -164,7 +164,7 @@ static const uint16_t calls[] = {
 	SYS_recvmsg, SYS_shutdown, SYS_getpid, SYS_getppid, SYS_gettid,
 	SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_setresuid,
 	SYS_setresgid, SYS_setsid, SYS_kill, SYS_wait4, SYS_exit,
-	SYS_exit_group, SYS_fcntl, SYS_set_tid_address,
+	SYS_exit_group, SYS_fcntl, SYS_set_tid_address, SYS_uname,
 #ifdef SYS_open		/* the older machines' */
 	SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_poll, SYS_dup2,
 	SYS_mkdir, SYS_link, SYS_unlink, SYS_rename, SYS_fork,

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -271,7 +272,10 @@ class Elsewhere(Case):
             conf = self.conf("route m\ntype maildir\npath %s\nsenders *\n" %
                              self.path(name))
             self.quiet(self.send(conf))
-        self.assertEqual(len(os.listdir(self.path("box/new"))), 2)
+        names = os.listdir(self.path("box/new"))
+        self.assertEqual(len(names), 2)
+        for name in names:              # what the kernel was asked for, too
+            self.assertIn("." + socket.gethostname(), name)
 
     def test_a_folder_for_temporary_files(self):
         os.mkdir(self.path("tmp"))

@@ -238,6 +238,7 @@ needed_calls(const struct sandbox *s)
 
 	(void)s;
 	HOLDS(syscall(SYS_getrandom, &byte, 1, 0) == 1);
+	HOLDS(gethostname(path, sizeof path) == 0);
 #ifdef SYS_clock_gettime64
 	HOLDS(syscall(SYS_clock_gettime64, CLOCK_MONOTONIC, &t) == 0);
 #else
