@@ -20,6 +20,8 @@
 #   make ARCH=NAME    build/NAME/sendroute for another processor (dist/cross list)
 #   make check-arch   ARCHS="armhf arm64 i386 s390x": unit tests and deliveries
 #                     of each, under qemu
+#   make small        WITHOUT="ses smtp dkim bs queue aliases maildir qmail check":
+#                     ./sendroute without those of these parts, and its size
 #   make clean        remove what was built;  make distclean: the sources too
 #
 #   CONFIG=FILE       compile a configuration in, for where there is none
@@ -42,6 +44,7 @@ USES_BEARSSL = bearssl-glue.c lib/net/rsa.c lib/net/tls_chain.c \
 USES_CJSON = ses.c lib/aws/credentials.c lib/front/verified.c
 USES_VERSION = sendroute.c ses.c
 USES_BUILD_TIME = lib/base/clock.c
+USES_WITHOUT = sendroute.c lib/config/parse.c
 USES_BUILTIN = sendroute.c lib/net/tls_chain.c
 
 # Debian's packages, each after what shows that it is there: a command, a file,
@@ -127,7 +130,26 @@ CJSON_DIR = $(or $(CJSON),build/src/cjson)
 FETCHED = $(if $(strip $(FETCH)),build/src/fetched$(subst $() ,-,$(FETCH)))
 
 SRC = $(wildcard $(TOP_SRC)) $(sort $(wildcard lib/*/*.c))
-OBJ = $(SRC:%.c=build/obj/%.o) build/obj/build/builtin.o \
+# Parts that can be left out: their files, in place of which come those few
+# functions that others call (dist/without), and what nobody calls any more.
+PARTS = ses smtp dkim bs queue aliases maildir qmail check
+FILES_ses = ses.c lib/front/verified.c $(wildcard lib/aws/*.c)
+FILES_smtp = smtp.c $(wildcard lib/relay/*.c)
+FILES_dkim = lib/mail/dkim.c lib/mail/verify.c lib/front/keygen.c
+FILES_bs = lib/front/smtpd.c
+FILES_queue = $(wildcard lib/store/queue*.c) $(addprefix lib/store/,bounce.c \
+	rate.c schedule.c) $(addprefix lib/front/,runner.c listing.c outcome.c)
+FILES_aliases = lib/mail/aliases.c
+FILES_maildir = lib/store/maildir.c
+FILES_qmail = lib/front/qmail.c lib/front/handover.c
+FILES_check = lib/front/check_routes.c
+LEFT_OUT := $(filter $(WITHOUT),$(PARTS))
+ifneq ($(filter-out $(PARTS),$(WITHOUT)),)
+$(error WITHOUT: $(filter-out $(PARTS),$(WITHOUT)) is none of $(PARTS))
+endif
+PROGRAM = $(filter-out $(foreach p,$(LEFT_OUT),$(FILES_$p)),$(SRC)) \
+	$(LEFT_OUT:%=dist/without/%.c)
+OBJ = $(PROGRAM:%.c=build/obj/%.o) build/obj/build/builtin.o \
 	build/obj/build/roots.o
 SAN = $(filter-out build/san/sendroute.o build/san/lib/small/%.o,\
 	$(SRC:%.c=build/san/%.o)) \
@@ -181,6 +203,7 @@ REMEMBER_HOST = $(HOSTCC) $(DEP_HOST) $(BEARSSL_FLAGS) $(CJSON_FLAGS) \
 	$(BEARSSL_DIR) $(CJSON_DIR)
 REMEMBER_BUILTIN = $(abspath $(SENDERS)) $(abspath $(CONFIG)) \
 	$(CA_WHICH) $(abspath $(CA_FILE))
+REMEMBER_WITHOUT = $(LEFT_OUT)
 REMEMBER_EPOCH = $(SOURCE_DATE_EPOCH)
 REMEMBER_TOOLS = $(sort $(TOOLS))
 $(eval $(call remember,own,REMEMBER_OWN))
@@ -189,6 +212,7 @@ $(eval $(call remember,link,REMEMBER_LINK))
 $(eval $(call remember,musl,REMEMBER_MUSL))
 $(eval $(call remember,host,REMEMBER_HOST))
 $(eval $(call remember,builtin,REMEMBER_BUILTIN))
+$(eval $(call remember,without,REMEMBER_WITHOUT))
 $(eval $(call remember,epoch,REMEMBER_EPOCH))
 $(eval $(call remember,version,VERSION))
 $(eval $(call remember,$(notdir $(HAVE_TOOLS)),REMEMBER_TOOLS))
@@ -236,6 +260,9 @@ cjson = mkdir -p $(@D) && $1 $(CJSON_FLAGS) -include dist/cjson-small.h \
 sendroute: $(OBJ) $(LIBS) build/flags/link
 	$(call say,LD,$@)
 	$(Q)$(if $(CONFIG),umask 066;) $(CC) $(LINK) -o $@ $(OBJ) $(LIBS)
+
+small: sendroute
+	@echo "./sendroute: $$(wc -c <sendroute) bytes$(LEFT_OUT:%= -%)"
 
 build/smaller: private TRY = $(SMALLER)
 build/smallest: private TRY = $(SMALLEST)
@@ -288,6 +315,9 @@ $(call each,$(USES_BEARSSL)): private EXTRA += -isystem $(BEARSSL_DIR)/inc
 $(call each,$(USES_CJSON)): private EXTRA += -isystem $(CJSON_DIR)
 $(call each,$(USES_VERSION)): private EXTRA += -DVERSION='"$(VERSION)"'
 $(call each,$(USES_VERSION)): build/flags/version
+$(call each,$(USES_WITHOUT)): private EXTRA += \
+	$(if $(LEFT_OUT),-DWITHOUT='"$(LEFT_OUT)"')
+$(call each,$(USES_WITHOUT)): build/flags/without
 $(call each,$(USES_BUILTIN)): private EXTRA += \
 	$(if $(CONFIG),-DCONFIG_BUILTIN=1) $(if $(CA),-DROOTS_BUILTIN=1)
 $(call each,$(USES_BUILTIN)): build/flags/builtin
@@ -436,7 +466,7 @@ distclean:
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-.PHONY: all check check-all tests demo bench layers install uninstall clean \
+.PHONY: all small check check-all tests demo bench layers install uninstall clean \
 	distclean help
 .DELETE_ON_ERROR:
 .SECONDARY: $(UNIT_SRC:%.c=build/san/%.o)

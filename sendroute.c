@@ -18,6 +18,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/login.h"
+#include "lib/base/without.h"
 #include "lib/config/config.h"
 #include "lib/config/senders.h"
 #include "lib/front/check_routes.h"
@@ -746,8 +747,11 @@ version_mode(void)
 	for (s = senders_builtin; *s; s++)
 		lines += *s == '\n';
 	buf_addf(&out, "sendroute %s (%s, %s)\n"
-	    "built in: routes smtp, lmtp, ses, maildir, qmail; sender list of %zu lines\n",
-	    VERSION, tls_library(), ses_library(), lines);
+	    "built in: %ssender list of %zu lines\n", VERSION, tls_library(),
+	    ses_library(), WITHOUT_ANY ? "" :
+	    "routes smtp, lmtp, ses, maildir, qmail; ", lines);
+	if (WITHOUT_ANY)
+		buf_adds(&out, "left out: " WITHOUT "\n");
 	if (CONFIG_BUILTIN)
 		buf_adds(&out, "built in: a configuration\n");
 	if (ROOTS_BUILTIN)
@@ -784,10 +788,38 @@ keygen_mode(struct program *p)
 	return EXIT_OK;
 }
 
-/* Options that only some modes can honour. */
+/* The part of the program that a mode is, as WITHOUT calls it; or NULL. */
+static const char *
+part_of(enum mode mode)
+{
+	switch (mode) {
+	case MODE_SMTP:
+		return "bs";
+	case MODE_QUEUE_RUN:
+	case MODE_DELETE:
+	case MODE_REQUEUE:
+		return "queue";
+	case MODE_CHECK:
+		return "check";
+	case MODE_LIST_VERIFIED:
+		return "ses";
+	case MODE_DKIM_KEYGEN:
+	case MODE_VERIFY_DKIM:
+		return "dkim";
+	default:
+		return NULL;
+	}
+}
+
+/* Options that only some modes, or only other builds, can honour. */
 static int
 check_mode(const struct program *p, struct result *res)
 {
+	const char *part = WITHOUT_ANY ? part_of(p->options.mode) : NULL;
+
+	if (part && built_without(part, strlen(part)))
+		return result_fail(res, EXIT_USAGE, "this program was built "
+		    "without %s", part);
 	if (p->options.dry_run && p->options.mode == MODE_SMTP)
 		return result_fail(res, EXIT_USAGE, "--dry-run: not with -bs, "
 		    "whose client is told that the mail was sent");

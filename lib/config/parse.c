@@ -7,6 +7,7 @@
 
 #include "lib/base/base64.h"
 #include "lib/base/buf.h"
+#include "lib/base/without.h"
 #include "lib/config/keywords.h"
 #include "lib/config/values.h"
 
@@ -337,11 +338,28 @@ cut_value(struct parser *p, const struct keyword *k, char *s)
 	return value;
 }
 
+/*
+ * The part of the program that the line asks for, if it was not built, else NULL:
+ * a type's name, or that of a keyword up to its first hyphen. *n: its length.
+ */
+static const char *
+left_out(const struct keyword *k, const char *value, size_t *n)
+{
+	const char *part = k->name;
+
+	if (k->where == IN_ROUTE && k->at == offsetof(struct route, type) &&
+	    k->type == KW_CHOICE)
+		part = strcmp(value, "lmtp") == 0 ? "smtp" : value;
+	*n = strcspn(part, "-");
+	return built_without(part, *n) ? part : NULL;
+}
+
 static int
 use_value(struct parser *p, const struct keyword *k, const char *value)
 {
 	unsigned *seen = &p->seen[k - keywords];
 	uint64_t number = 0;
+	size_t size;
 	const char *wrong = value_check(k, value, &number);
 
 	if (wrong && (k->flags & KW_HIDDEN))
@@ -350,6 +368,10 @@ use_value(struct parser *p, const struct keyword *k, const char *value)
 	if (wrong)
 		return FAIL(p, "%s '%.80s' %s; expected %s", k->name, value,
 		    wrong, k->expected);
+	if (WITHOUT_ANY && (wrong = left_out(k, value, &size)) != NULL)
+		return FAIL(p, "%s '%s': this program was built without %.*s",
+		    k->name, k->flags & KW_HIDDEN ? "" : value, (int)size,
+		    wrong);
 	if (*seen && !(k->flags & KW_REPEATS))
 		return FAIL(p, "'%s' is given again; expected it once, and "
 		    "line %u has it", k->name, *seen);

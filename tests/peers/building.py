@@ -38,6 +38,8 @@ class Tree:
             if name in ("dist", "lib", "man", "Makefile", "README", "LICENSE") \
                     or name.endswith((".c", ".h")):
                 _copy(os.path.join(ROOT, name), os.path.join(self.dir, name))
+        _copy(os.path.join(ROOT, "tests", "fuzz"),
+              os.path.join(self.dir, "tests", "fuzz"))
         build = os.path.join(self.dir, "build")
         os.mkdir(build)
         for name in KEPT:
