@@ -81,10 +81,8 @@ BUILTIN = $(CONFIG)$(SENDERS)$(CA)
 SYSTEM_CA = /etc/ssl/certs/ca-certificates.crt
 CA_FILE = $(if $(filter amazon system,$(CA)),$(SYSTEM_CA),$(CA))
 CA_WHICH = $(or $(filter amazon system,$(CA)),all)
-COMPILE_IN = dist/compile-in.c $(addprefix lib/net/,roots.c der.c dial.c \
-	resolve.c http_url.c) $(addprefix lib/config/,parse.c check.c \
-	keywords.c values.c config.c senders.c pattern.c file.c) \
-	$(addprefix lib/base/,buf.c result.c base64.c clock.c zone.c)
+COMPILE_IN = dist/compile-in.c $(filter-out $(USES_BEARSSL),$(wildcard \
+	lib/net/*.c lib/config/*.c lib/base/*.c))
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
 WERROR = $(if $(filter true,$(CI)),-Werror)
@@ -280,7 +278,7 @@ build/obj/%.o: %.c build/flags/own build/smaller build/smallest | $(FETCHED) $(H
 # Looks at what is compiled in, with the program's own parsers.
 build/compile-in: $(COMPILE_IN) build/flags/builtin | $(HAVE_TOOLS)
 	$(call say,CC,$@)
-	$(Q)$(HOSTCC) $(STD) $(WARN) $(WERROR) -O1 -ffunction-sections \
+	$(Q)$(HOSTCC) $(STD) $(WARN) $(WERROR) -O0 -ffunction-sections \
 	    -fdata-sections -I. -Wl,--gc-sections -o $@ $(COMPILE_IN)
 
 # The assembler takes the texts as they are: compilers need 20 s for 4 MB of C.

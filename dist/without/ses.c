@@ -23,6 +23,12 @@ ses_close(struct ses *s)
 }
 
 void
+ses_hurry(struct ses *s)
+{
+	(void)s;
+}
+
+void
 ses_deliver(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
     size_t n)
 {
