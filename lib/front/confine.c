@@ -12,6 +12,7 @@
 #include "lib/config/helper.h"
 #include "lib/front/check_routes.h"
 #include "lib/net/anchors.h"
+#include "lib/net/roots.h"
 
 enum { DEEP = 2 };			/* slashes */
 
@@ -170,8 +171,10 @@ allow_system(const struct sandbox *s)
 	for (i = 0; i < sizeof files / sizeof files[0]; i++)
 		sandbox_allow(s, files[i], false);
 	allow_file(s, zone && *zone == ':' ? zone + 1 : zone, false);
-	close(anchors_open(NULL, &anchors));
-	allow_file(s, anchors, false);
+	if (!ROOTS_BUILTIN) {
+		close(anchors_open(NULL, &anchors));
+		allow_file(s, anchors, false);
+	}
 	sandbox_allow(s, "/dev/null", true);
 }
 
