@@ -230,7 +230,8 @@ needed_calls(const struct sandbox *s)
 	struct timespec t = { 0, 1000 };
 	struct pollfd p = { .fd = -1 };
 	struct rlimit limit;
-	char byte, address[32] = { AF_UNIX };
+	struct sockaddr_storage address = { .ss_family = AF_UNIX };
+	char byte;
 	int end[2], fd;
 	sigset_t set;
 	pid_t pid;
@@ -266,7 +267,7 @@ needed_calls(const struct sandbox *s)
 	HOLDS(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0 ||
 	    errno == EAFNOSUPPORT);
 	HOLDS((fd = socket(AF_UNIX, SOCK_DGRAM, 0)) >= 0);
-	HOLDS(connect(fd, (struct sockaddr *)address, sizeof address) < 0 &&
+	HOLDS(connect(fd, (struct sockaddr *)&address, 32) < 0 &&
 	    errno == ECONNREFUSED);
 #ifdef SYS_fork
 	pid = (pid_t)syscall(SYS_fork);
