@@ -165,7 +165,7 @@ BUILDING = $(filter-out clean distclean help layers uninstall,$(or \
 TESTING = $(filter check check-all check-arch demo bench tests build/unit/% \
 	build/san/% fuzz%,$(MAKECMDGOALS))
 FUZZING = $(filter fuzz%,$(MAKECMDGOALS))
-BENCHING = $(filter bench,$(MAKECMDGOALS))
+BENCHING = $(filter bench check-all,$(MAKECMDGOALS))
 BUILTIN_TOOLS = $(if $(BUILTIN),/usr/include/stdio.h:libc6-dev) $(if \
 	$(filter amazon system,$(CA)),$(SYSTEM_CA):ca-certificates)
 TOOLS = $(BUILTIN_TOOLS) $(if $(filter musl-gcc,$(firstword $(CC))),musl-gcc:musl-tools) \
