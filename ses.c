@@ -209,8 +209,11 @@ connect_endpoint(struct ses *s, struct result *res)
 	const struct http_url *url = &s->endpoint.url;
 	struct tls_params p = config_tls(s->config, s->route, url->host);
 
-	if (s->connected)
+	if (s->connected) {
+		/* The end of a session is meant for one call. */
+		stream_session(&s->s, s->config->timeout);
 		return 0;
+	}
 	p.ca_file = s->aws.ca_file;
 	if (proxy_dial(&s->s, aws_proxy(&s->aws, url), url->host, url->port,
 	    NULL, capped(s, CONNECT_SECONDS), s->log, res) < 0)

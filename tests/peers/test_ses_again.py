@@ -209,6 +209,23 @@ class Queued(Again):
             self.assertGreater(stored.next - time.time(), 7190)
 
 
+    def test_a_connection_outlives_the_time_of_one_message(self):
+        class Slow(Ses):
+            def answer(self, request):
+                time.sleep(0.75)
+                return super().answer(request)
+
+        ses = self.start(Slow())
+        # One message may take ten times as long as a step.
+        conf = self.conf(ses.route(), top=self.queue() + "timeout 1\n")
+        for _ in range(16):
+            self.quiet(run(("-odq",) + ARGS, MESSAGE, conf=conf))
+        self.expect(run(["-q"], conf=conf, timeout=60), 0)
+        self.assertEqual([len(s.bcc) for s in ses.sent], [1] * 16)
+        self.assertEqual(self.spool.all(), [])
+        self.assertEqual(ses.connections, 1)
+
+
 class Regions(Again):
     """Two of them, found by their own names: a proxy leads there."""
 
