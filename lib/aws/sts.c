@@ -93,17 +93,19 @@ take_reply(struct finder *f, const struct http_reply *reply,
 	return take_end(f, buf_str(&items[R_END].value));
 }
 
+/* What fetch() cannot know of: STS says 400 to what comes too often, too. */
 static bool
-clock_is_wrong(struct finder *f, const struct http_reply *reply,
-    const char *code)
+mended(struct finder *f, const struct http_reply *reply, const char *code)
 {
 	struct result unused;
+	enum remedy remedy = verdict(reply->status, code, "", true, &unused);
 
-	return reply->status != 200 && verdict(reply->status, code, "", true,
-	    &unused) == REMEDY_CLOCK && aws_fix_clock(f->a, reply);
+	if (reply->status == 400 && remedy == REMEDY_LATER)
+		return clock_sleep(1000) == 0;
+	return remedy == REMEDY_CLOCK && aws_fix_clock(f->a, reply);
 }
 
-/* ABSENT: once more, with a better clock. */
+/* ABSENT: once more. */
 static enum found
 attempt(struct finder *f, const struct endpoint *e, const struct buf *body,
     const struct role *r, bool last)
@@ -123,8 +125,8 @@ attempt(struct finder *f, const struct endpoint *e, const struct buf *body,
 	    strlen(buf_str(&reply.body)) != reply.body.len) &&
 	    reply.status == 200)
 		ret = failed(f, "STS at %s gave rubbish", e->host);
-	else if (!last && clock_is_wrong(f, &reply,
-	    buf_str(&items[R_CODE].value)))
+	else if (!last && reply.status != 200 &&
+	    mended(f, &reply, buf_str(&items[R_CODE].value)))
 		ret = ABSENT;
 	else
 		ret = take_reply(f, &reply, items, r);
@@ -141,6 +143,7 @@ sts_assume(struct finder *f, const struct role *r)
 	struct endpoint e;
 	struct result res;
 	enum found ret;
+	int i;
 
 	if (endpoint_find(f->a, f->top, SERVICE_STS, &e, &res) < 0)
 		return failed(f, "STS: %s", res.text);
@@ -156,10 +159,8 @@ sts_assume(struct finder *f, const struct role *r)
 	if (r->token_file)
 		credentials_free(f->c);
 	ret = make_body(f, r, &body);
-	if (ret == FOUND)
-		ret = attempt(f, &e, &body, r, false);
-	if (ret == ABSENT)
-		ret = attempt(f, &e, &body, r, true);
+	for (i = 1; ret == (i == 1 ? FOUND : ABSENT); i++)
+		ret = attempt(f, &e, &body, r, i == TRIES);
 	buf_wipe(&body);
 	return ret;
 }

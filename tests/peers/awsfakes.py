@@ -56,6 +56,7 @@ class Sts(Issuer):
         self.tokens, self.denied = set(tokens), set(denied)
         self.keys = dict(ses.keys)
         self.rubbish = None
+        self.busy = []          # codes with which the next calls are put off
         self.calls = []
 
     def answer(self, request):
@@ -83,6 +84,8 @@ class Sts(Issuer):
             request.body.decode("ascii"), keep_blank_values=True,
             strict_parsing=True))
         action = form.get("Action")
+        if self.busy:
+            raise Refusal(400, self.busy.pop(0), "Rate exceeded")
         self.calls.append(form)
         if form.get("Version") != "2011-06-15":
             raise Refusal(400, "InvalidAction", "Version")

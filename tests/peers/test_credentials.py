@@ -336,6 +336,19 @@ class Roles(Fetched):
                              **self.env))
         self.assertEqual(len(self.sts.requests), 3)
 
+    def test_throttling_is_tried_again(self):
+        """It comes as 400."""
+        for code in ("Throttling", "ThrottlingException",
+                     "TooManyRequestsException"):
+            del self.sts.requests[:]
+            self.sts.busy = [code] * 2
+            self.taken(self.send("static", "role-arn " + ROLE, **self.env))
+            self.assertEqual(len(self.sts.requests), 3)
+        self.sts.busy = ["Throttling"] * 4
+        del self.sts.requests[:], self.ses.requests[:]
+        self.refused("400 Throttling: Rate exceeded")
+        self.assertEqual(len(self.sts.requests), 3)
+
     def test_web_identity_reads_its_file_each_time(self):
         env = dict(self.env, AWS_ROLE_ARN=ROLE, AWS_ROLE_SESSION_NAME="pod",
                    AWS_WEB_IDENTITY_TOKEN_FILE=self.path("token"))
