@@ -319,17 +319,36 @@ from_missing(struct finder *f)
 	return NOTHING;
 }
 
-/* A profile that has nothing else: who stands behind it must not be ignored. */
+/* Who stands behind a profile must not be ignored. */
 static enum found
-from_person(struct finder *f)
+from_person(struct finder *f, enum item one, enum item other)
 {
-	if (profile_value(f->p, ITEM_SSO) == NULL &&
-	    profile_value(f->p, ITEM_SSO_OLD) == NULL &&
-	    profile_value(f->p, ITEM_LOGIN) == NULL)
+	if (profile_value(f->p, one) == NULL &&
+	    profile_value(f->p, other) == NULL)
 		return ABSENT;
 	return failed(f, "profile %s has sso_* or login_session, which are not "
 	    "supported; expected keys, role_arn or credential_process",
 	    f->p->name);
+}
+
+/* By these the SDKs know single sign-on, which they prefer to keys. */
+static enum found
+from_sso(struct finder *f)
+{
+	return from_person(f, ITEM_ACCOUNT, ITEM_SSO_ROLE);
+}
+
+static enum found
+from_login(struct finder *f)
+{
+	return from_person(f, ITEM_LOGIN, ITEM_LOGIN);
+}
+
+/* They would pass it over, for the machine's role. */
+static enum found
+from_sso_alone(struct finder *f)
+{
+	return from_person(f, ITEM_SSO, ITEM_SSO_OLD);
 }
 
 /* --- the chain ------------------------------------------------------------- */
@@ -354,10 +373,12 @@ static const struct source {
 	{ AUTO | FILES | UNTRUSTED, from_missing },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_role },
 	{ AUTO | ENV | FILES | SOURCE | UNTRUSTED, from_web_identity },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_sso },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_shared_file },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_login },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_process },
 	{ AUTO | FILES | SOURCE | UNTRUSTED, from_config_file },
-	{ AUTO | FILES | SOURCE | UNTRUSTED, from_person },
+	{ AUTO | FILES | SOURCE | UNTRUSTED, from_sso_alone },
 	{ AUTO | CONTAINER | UNTRUSTED, from_container },
 	{ AUTO | IMDS, from_imds }
 };

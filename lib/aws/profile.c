@@ -6,7 +6,8 @@
 static const char names[] = "aws_access_key_id\0aws_secret_access_key\0"
     "aws_session_token\0region\0role_arn\0source_profile\0credential_source\0"
     "external_id\0role_session_name\0duration_seconds\0mfa_serial\0"
-    "web_identity_token_file\0sso_session\0sso_start_url\0login_session\0credential_process\0"
+    "web_identity_token_file\0sso_session\0sso_start_url\0sso_account_id\0"
+    "sso_role_name\0login_session\0credential_process\0"
     "use_fips_endpoint\0use_dualstack_endpoint\0endpoint_url\0services\0"
     "ignore_configured_endpoint_urls\0ca_bundle\0ec2_metadata_service_endpoint\0"
     "ec2_metadata_service_endpoint_mode";

@@ -96,7 +96,8 @@ from_role(struct finder *f)
 		return failed(f, "profile %s has role_arn and not one of "
 		    "source_profile and credential_source", p->name);
 	if (profile_value(p, ITEM_MFA))
-		return failed(f, "profile %s has mfa_serial", p->name);
+		return failed(f, "profile %s has mfa_serial, which is "
+		    "not supported", p->name);
 	ret = source ? ask_profile(f, source) : ask_source(f, from);
 	return ret == FOUND ? sts_assume(f, &r) : ret;
 }

@@ -33,6 +33,9 @@ def process(name):
             "\"%s\", \"SecretAccessKey\": \"%s\"}'\n" % KEYS[name])
 
 
+SSO = ("sso_start_url = https://s.test/start\nsso_region = eu-west-1\n"
+       "sso_account_id = 123456789012\nsso_role_name = mail\n")
+
 # name: (credentials file, config file); PATH is the test's folder.
 FILES = {
     "none": (None, None),
@@ -63,6 +66,26 @@ FILES = {
                              "/nowhere/keys\n"),
     "process is unquoted": ("", "[default]\ncredential_process = "
                             "/bin/echo 'x\n"),
+    "sso": (None, "[default]\n" + SSO),
+    "sso beside keys": ("[default]\n" + keys("SHARED"), "[default]\n" + SSO),
+    "sso account beside keys": (None, "[default]\nsso_account_id = 1\n"
+                                + keys("CONFIG")),
+    "sso beside a process": (None, "[default]\n" + SSO + process("PROCESS")),
+    "sso token beside keys": (None, "[default]\nsso_session = s\n"
+                              "sso_start_url = https://s.test\n"
+                              + keys("CONFIG")),
+    "login beside shared keys": ("[default]\n" + keys("SHARED"),
+                                 "[default]\nlogin_session = x\n"),
+    "login beside keys": (None, "[default]\nlogin_session = x\n"
+                          + keys("CONFIG")),
+    "login beside a process": (None, "[default]\nlogin_session = x\n"
+                               + process("PROCESS")),
+    "role by sso": (
+        "[b]\n" + keys("OTHER"), "[default]\nrole_arn = " + ROLE + "a\n"
+        "source_profile = b\n[profile b]\n" + SSO),
+    "role beside sso": (
+        "[base]\n" + keys("BASE"), "[default]\nrole_arn = " + ROLE + "a\n"
+        "source_profile = base\n" + SSO),
     "role": ("[base]\n" + keys("BASE"), "[default]\nrole_arn = " + ROLE + "a\n"
              "source_profile = base\n"),
     "role with everything": (

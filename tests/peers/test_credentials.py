@@ -386,7 +386,7 @@ class Roles(Fetched):
                             "aws_access_key_id = %s\naws_secret_access_key = "
                             "%s\n" % (ROLE, KEY, SECRET))
         self.one_line(self.send(AWS_CONFIG_FILE=config, **self.env), 75,
-                      "mfa_serial")
+                      "mfa_serial, which is not supported")
 
 
 class Processes(Fetched):
