@@ -41,7 +41,7 @@ HOT = lib/base/base64.c lib/mail/lines.c
 # Who may see which header of others, and who is told what at compile time.
 USES_BEARSSL = bearssl-glue.c lib/net/rsa.c lib/net/tls_chain.c \
 	lib/net/tls_profile.c lib/net/tls_shown.c
-USES_CJSON = ses.c lib/aws/credentials.c lib/front/verified.c
+USES_CJSON = lib/aws/answer.c lib/aws/credentials.c lib/front/verified.c
 USES_VERSION = sendroute.c ses.c
 USES_BUILD_TIME = lib/base/clock.c
 USES_WITHOUT = sendroute.c lib/config/parse.c

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bearssl-glue.h"
+#include "lib/aws/answer.h"
 #include "lib/base/child.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -748,7 +749,7 @@ version_mode(void)
 		lines += *s == '\n';
 	buf_addf(&out, "sendroute %s (%s, %s)\n"
 	    "built in: %ssender list of %zu lines\n", VERSION, tls_library(),
-	    ses_library(), WITHOUT_ANY ? "" :
+	    answer_library(), WITHOUT_ANY ? "" :
 	    "routes smtp, lmtp, ses, maildir, qmail; ", lines);
 	if (WITHOUT_ANY)
 		buf_adds(&out, "left out: " WITHOUT "\n");

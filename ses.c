@@ -1,20 +1,15 @@
 #include "ses.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cJSON.h>
-
 #include "bearssl-glue.h"
+#include "lib/aws/answer.h"
 #include "lib/aws/backoff.h"
+#include "lib/aws/email.h"
 #include "lib/aws/signed.h"
-#include "lib/aws/verdict.h"
-#include "lib/base/base64.h"
 #include "lib/base/clock.h"
-#include "lib/base/json.h"
 #include "lib/mail/idn.h"
 #include "lib/mail/dkim.h"
 #include "lib/mail/mime.h"
@@ -24,13 +19,9 @@
 #define VERSION "0"
 #endif
 
-#define STR(x) #x
-#define XSTR(x) STR(x)
-
 enum {
 	CONNECT_SECONDS = 60, WRITE_SECONDS = 180, REPLY_SECONDS = 120,
-	PATIENCE = 20, HURRY = 3,	/* seconds of back-off for one message */
-	BLOCK = 3 * 8192		/* of the spool: base64 without padding */
+	PATIENCE = 20, HURRY = 3	/* seconds of back-off for one message */
 };
 
 static const char target[] = "/v2/email/outbound-emails";
@@ -53,39 +44,7 @@ struct ses {
 	struct endpoint endpoint;
 };
 
-/* --- the request body --- */
-
-int
-ses_body(const char *prefix, const struct spool *spool, const char *suffix,
-    int (*sink)(void *ctx, const void *data, size_t n), void *ctx)
-{
-	unsigned char *raw = malloc(BLOCK + BASE64_SIZE(BLOCK));
-	char *text = (char *)raw + BLOCK;
-	off_t at = 0;
-	size_t have = 0;
-	ssize_t n = 1;
-	int rc = -2;
-
-	if (raw == NULL)
-		return -2;
-	rc = sink(ctx, prefix, strlen(prefix));
-	while (rc == 0 && n != 0) {
-		/* Fill the block, so that only the last one is padded. */
-		for (have = 0; have < BLOCK; have += (size_t)n, at += n) {
-			n = spool_read(spool, raw + have, BLOCK - have, at);
-			if (n <= 0)
-				break;
-		}
-		if (n < 0)
-			rc = -2;
-		else if (have > 0)
-			rc = sink(ctx, text, base64_encode(text, raw, have));
-	}
-	if (rc == 0)
-		rc = sink(ctx, suffix, strlen(suffix));
-	free(raw);
-	return rc;
-}
+/* --- what a request needs --- */
 
 struct measure { struct sha256 hash; uint64_t size; };
 
@@ -103,59 +62,6 @@ static int
 to_stream(void *ctx, const void *data, size_t n)
 {
 	return stream_write(ctx, data, n);
-}
-
-/* Does the identity that an ARN ends with cover the address? */
-static bool
-arn_covers(const char *arn, const char *addr)
-{
-	const char *identity = strstr(arn, ":identity/"), *domain;
-	size_t n, d;
-
-	if (identity == NULL)
-		return false;
-	identity += sizeof ":identity/" - 1;
-	if (address_equal(identity, addr))
-		return true;
-	domain = address_domain(addr);
-	n = strlen(identity);
-	d = strlen(domain);
-	return d >= n && mem_iequal(domain + d - n, identity, n) &&
-	    (d == n || domain[d - n - 1] == '.');
-}
-
-/* What stands around the message's base64. */
-static const char before_data[] = "{\"Content\":{\"Raw\":{\"Data\":\"";
-
-static void
-add_suffix(struct buf *b, const struct ses *s, const struct message *m,
-    struct rcpt *const *rcpts, size_t n)
-{
-	const struct route *r = s->route;
-	size_t i;
-
-	/* All recipients: SES alters no header for the envelope's sake. */
-	buf_adds(b, "\"}},\"Destination\":{\"BccAddresses\":[");
-	for (i = 0; i < n; i++)
-		json_text(b, NULL, rcpts[i]->addr);
-	buf_adds(b, "]}");
-	/* No FromEmailAddress: it would replace the From header. */
-	json_text(b, "FeedbackForwardingEmailAddress", m->env.from);
-	if (r->from_arn) {
-		json_text(b, "FromEmailAddressIdentityArn", r->from_arn);
-		if (arn_covers(r->from_arn, m->env.from))
-			json_text(b, "FeedbackForwardingEmailAddressIdentityArn",
-			    r->from_arn);
-	}
-	if (r->configuration_set)
-		json_text(b, "ConfigurationSetName", r->configuration_set);
-	for (i = 0; i < r->ntags; i++) {
-		buf_adds(b, i == 0 ? ",\"EmailTags\":[{" : ",{");
-		json_text(b, "Name", r->tags[i].name);
-		json_text(b, "Value", r->tags[i].value);
-		buf_adds(b, i + 1 < r->ntags ? "}" : "}]");
-	}
-	buf_addc(b, '}');
 }
 
 /* --- set-up --- */
@@ -279,97 +185,6 @@ ses_adopt(struct ses *s, struct stream *stream)
 	s->connected = true;
 }
 
-/* --- judging replies --- */
-
-/* A string member under either name; "" when there is none. */
-static const char *
-member(const cJSON *root, const char *a, const char *b)
-{
-	const char *text = cJSON_GetStringValue(
-	    cJSON_GetObjectItemCaseSensitive(root, a));
-
-	if (text == NULL)
-		text = cJSON_GetStringValue(
-		    cJSON_GetObjectItemCaseSensitive(root, b));
-	return text ? text : "";
-}
-
-/* "aws.ses#BadRequestException:http://..." is BadRequestException. */
-static void
-trim_code(char *out, size_t size, const char *code)
-{
-	size_t n = strcspn(code, ":");
-	const char *start = code, *p;
-
-	for (p = code; p < code + n; p++)
-		if (*p == '#')
-			start = p + 1;
-	n -= (size_t)(start - code);
-	snprintf(out, size, "%.*s", (int)n, start);
-}
-
-/* *memory false: it could not be looked at. */
-static cJSON *
-parse_body(const struct http_reply *r, bool *memory)
-{
-	cJSON *root;
-
-	errno = 0;
-	root = cJSON_ParseWithLength(buf_str(&r->body), r->body.len);
-	*memory = root || errno != ENOMEM;
-	return root;
-}
-
-/* The body is text for a person, or an HTML page of a front end. */
-static enum remedy
-judge_error(const struct http_reply *r, bool message, struct result *res)
-{
-	const char *code = http_reply_field(r, "x-amzn-ErrorType");
-	const char *id = http_reply_field(r, "x-amzn-RequestId");
-	bool memory;
-	cJSON *root = parse_body(r, &memory);
-	int status = r->status;
-	char name[100], text[440];
-	size_t n;
-
-	if (code == NULL || *code == '\0')
-		code = member(root, "code", "Code");
-	if (*code == '\0')
-		code = member(root, "__type", "__type");
-	/* What is not known must not count as a refusal. */
-	if (*code == '\0' && !memory)
-		status = 503;
-	trim_code(name, sizeof name, code);
-	snprintf(text, sizeof text, "%s", memory ? member(root, "message",
-	    "Message") : "out of memory");
-	cJSON_Delete(root);
-	n = strlen(text);
-	if (id)
-		snprintf(text + n, sizeof text - n, " (request %s)", id);
-	return verdict(status, name, text, message && r->sent_whole, res);
-}
-
-static void
-judge_success(const struct ses *s, const struct http_reply *r,
-    struct result *res)
-{
-	bool memory;
-	cJSON *root = parse_body(r, &memory);
-	const char *id = member(root, "MessageId", "MessageId");
-
-	if (!memory && strstr(buf_str(&r->body), "\"MessageId\""))
-		id = "unread";
-	if (*id && r->sent_whole) {
-		result_set(res, OUT_DONE, CAUSE_ROUTE, "%s: MessageId %s",
-		    s->s.peer, id);
-	} else
-		result_ambiguous(res, "%s: %d without a MessageId (is this SES?): "
-		    "the message may have been taken. Possible duplicate!",
-		    s->s.peer, r->status);
-	res->code = r->status;
-	cJSON_Delete(root);
-}
-
 static void
 note_down(struct ses *s, const struct result *why)
 {
@@ -400,7 +215,7 @@ write_body(void *ctx, struct stream *stream)
 
 	if (c->m == NULL)
 		return stream_puts(stream, c->text);
-	rc = ses_body(before_data, &c->m->spool, c->suffix, to_stream, stream);
+	rc = email_write(&c->m->spool, c->suffix, to_stream, stream);
 	if (rc == -2) {
 		c->unreadable = true;
 		return stream_fail(stream, CAUSE_LOCAL,
@@ -538,12 +353,12 @@ attempt(struct call *c, struct result *res, enum remedy *remedy)
 	else if (reply.status / 100 == 2) {
 		log_trace(s->log, "< %d", reply.status);
 		if (c->m)
-			judge_success(s, &reply, res);
+			answer_success(&reply, s->s.peer, res);
 		else
 			*c->keep = reply;
 		again = false;
 	} else {
-		*remedy = judge_error(&reply, c->m != NULL, res);
+		*remedy = answer_error(&reply, c->m != NULL, res);
 		log_trace(s->log, "< %s", res->text);
 		again = mended(c, *remedy, &reply, res);
 		if (!again && *remedy != REMEDY_NONE &&
@@ -568,12 +383,12 @@ send_email(struct ses *s, const struct message *m, struct rcpt *const *rcpts,
 	enum remedy remedy = REMEDY_NONE;
 	struct buf suffix = { 0 };
 
-	add_suffix(&suffix, s, m, rcpts, n);
+	email_suffix(&suffix, s->route, m, rcpts, n);
 	c.suffix = buf_str(&suffix);
 	sha256_init(&c.measure.hash);
 	if (suffix.failed)
 		result_set(res, OUT_TEMP, CAUSE_LOCAL, "out of memory");
-	else if (ses_body(before_data, &m->spool, c.suffix, to_measure,
+	else if (email_write(&m->spool, c.suffix, to_measure,
 	    &c.measure) != 0)
 		result_set(res, OUT_TEMP, CAUSE_LOCAL,
 		    "the stored message cannot be read");
@@ -645,15 +460,6 @@ const char *
 ses_via(const struct ses *s)
 {
 	return s->s.via;
-}
-
-const char *
-ses_library(void)
-{
-	static const char name[] = "cJSON " XSTR(CJSON_VERSION_MAJOR) "."
-	    XSTR(CJSON_VERSION_MINOR) "." XSTR(CJSON_VERSION_PATCH);
-
-	return name;
 }
 
 /* As mime_message(); qmail's message is not altered, but for what is private. */

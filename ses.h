@@ -48,14 +48,6 @@ void ses_deliver(struct ses *s, const struct message *m,
     struct rcpt *const *rcpts, size_t n);
 
 /*
- * ses_body(prefix, spool, suffix, sink, ctx): the one generator of the request's
- * body: prefix, base64 of the spool, suffix. 0; what sink returned if not 0; or
- * -2 when the spool cannot be read.
- */
-int ses_body(const char *prefix, const struct spool *spool, const char *suffix,
-    int (*sink)(void *ctx, const void *data, size_t n), void *ctx);
-
-/*
  * ses_down(s): why the last attempt failed for whatever message: no connection, no
  * credentials, sending paused, the day's quota used up. NULL: it did not.
  */
@@ -78,8 +70,5 @@ const struct credentials *ses_credentials(struct ses *s, const char **host,
  */
 int ses_call(struct ses *s, const char *method, const char *target,
     const char *body, struct http_reply *reply, struct result *res);
-
-/* ses_library(): name and version of the JSON library, for --version. */
-const char *ses_library(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* For a build without this part: nothing here is reached. See Makefile. */
 #include "ses.h"
 
+#include "lib/aws/answer.h"
 #include "lib/aws/process.h"
 #include "lib/aws/profile.h"
 #include "lib/front/verified.h"
@@ -62,7 +63,7 @@ ses_via(const struct ses *s)
 }
 
 const char *
-ses_library(void)
+answer_library(void)
 {
 	return "no SES";
 }

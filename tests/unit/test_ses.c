@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "lib/aws/backoff.h"
+#include "lib/aws/email.h"
 #include "lib/aws/verdict.h"
 #include "lib/base/base64.h"
 #include "ses.h"
@@ -54,16 +55,19 @@ check_body(size_t n)
 	struct spool sp = { 0 };
 	struct buf got = { 0 };
 	unsigned char *data = malloc(n + 1), *back = malloc(n + 4);
+	static const char before[] = "{\"Content\":{\"Raw\":{\"Data\":\"";
+	const size_t k = sizeof before - 1;
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		data[i] = (unsigned char)(i * 7 + n);
 	fill_spool(&sp, data, n);
-	assert_int_equal(ses_body("<<", &sp, ">>", collect, &got), 0);
-	assert_int_equal(got.len, BASE64_SIZE(n) + 4);
-	assert_memory_equal(got.p, "<<", 2);
+	assert_int_equal(email_write(&sp, ">>", collect, &got), 0);
+	assert_int_equal(got.len, BASE64_SIZE(n) + k + 2);
+	assert_memory_equal(got.p, before, k);
 	assert_memory_equal(got.p + got.len - 2, ">>", 2);
-	assert_int_equal(base64_decode(back, n + 3, got.p + 2, got.len - 4), n);
+	assert_int_equal(base64_decode(back, n + 3, got.p + k,
+	    got.len - k - 2), n);
 	if (n > 0)
 		assert_memory_equal(back, data, n);
 	close(sp.fd);
@@ -104,10 +108,10 @@ body_ends_with_the_sink_or_the_spool(void **state)
 
 	(void)state;
 	fill_spool(&sp, "abc", 3);
-	assert_int_equal(ses_body("<", &sp, ">", refuse_second, &calls), 1);
+	assert_int_equal(email_write(&sp, ">", refuse_second, &calls), 1);
 	assert_int_equal(calls, 2);
 	sp.size = 4;	/* the file is shorter than it should be */
-	assert_int_equal(ses_body("<", &sp, ">", collect, &got), -2);
+	assert_int_equal(email_write(&sp, ">", collect, &got), -2);
 	close(sp.fd);
 	buf_free(&got);
 }
