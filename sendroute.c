@@ -38,7 +38,6 @@
 #include "lib/mail/intake.h"
 #include "lib/mail/verify.h"
 #include "lib/net/roots.h"
-#include "ses.h"
 
 #ifndef VERSION
 #define VERSION "0"

@@ -7,17 +7,19 @@ enum class {
 	V_CREDENTIALS, V_CLOCK
 };
 
+/* What is part of the code. */
 static const struct { const char *code; enum class class; } codes[] = {
-	{ "TooManyRequestsException", V_THROTTLED },
-	{ "Throttling", V_THROTTLED },		/* ThrottlingException too */
-	{ "RequestThrottled", V_THROTTLED },
-	{ "LimitExceededException", V_QUOTA },
-	{ "SendingPausedException", V_PAUSED },
-	{ "AccountSuspendedException", V_PAUSED },
+	{ "TooManyRequests", V_THROTTLED },
+	{ "Throttl", V_THROTTLED },		/* ...ing, RequestThrottled */
+	{ "LimitExceeded", V_QUOTA },
+	{ "SendingPaused", V_PAUSED },		/* Account..., too */
+	{ "AccountSuspended", V_PAUSED },
 	{ "MessageRejected", V_REJECTED },
 	{ "MailFromDomainNotVerified", V_OPERATOR },
 	{ "NotFoundException", V_OPERATOR },
 	{ "AccessDenied", V_OPERATOR },
+	{ "NotAuthorized", V_OPERATOR },
+	{ "IncompleteSignature", V_OPERATOR },	/* a proxy's doing */
 	{ "BadRequestException", V_BAD_REQUEST },
 	{ "InternalFailure", V_SERVER },
 	{ "InternalServiceError", V_SERVER },
@@ -39,7 +41,7 @@ class_of(int status, const char *code)
 	size_t i;
 
 	for (i = 0; i < sizeof codes / sizeof codes[0]; i++)
-		if (strncmp(code, codes[i].code, strlen(codes[i].code)) == 0)
+		if (strstr(code, codes[i].code))
 			return codes[i].class;
 	if (status == 408 || status == 429)
 		return V_THROTTLED;
@@ -73,7 +75,11 @@ verdict(int status, const char *code, const char *text, bool sent_whole,
 	case V_REJECTED:
 		if (strstr(text, "not verified"))
 			res->cause = CAUSE_OPERATOR;
-		else {
+		else if (strstr(text, "Sending paused") ||
+		    strstr(text, "Sending suspended")) {
+			res->cause = CAUSE_OPERATOR;
+			remedy = REMEDY_WAIT;
+		} else {
 			res->outcome = OUT_PERM;
 			res->cause = CAUSE_CONTENT;
 		}

@@ -376,6 +376,17 @@ class Errors(SesCase):
         (400, "AccountSuspendedException", "suspended", 75, True),
         (400, "MessageRejected", UNVERIFIED, 75, True),
         (400, "MessageRejected", "Email address is not verified.", 75, True),
+        (400, "MessageRejected", "Sending paused for this account. For more "
+         "information, please check the inbox of the email address associated "
+         "with your AWS account.", 75, True),
+        (400, "MessageRejected", "Sending suspended for this account.", 75,
+         True),
+        (400, "AccountSendingPausedException", "paused", 75, True),
+        (400, "ConfigurationSetSendingPausedException", "paused", 75, True),
+        (400, "ThrottledException", "Rate exceeded", 75, True),
+        (400, "RequestLimitExceeded", "Rate exceeded", 75, True),
+        (400, "NotAuthorized", "You do not have permission", 75, True),
+        (400, "IncompleteSignature", "not conform to AWS standards", 75, True),
         (400, "MessageRejected", "Message contained a virus", 69, False),
         (400, "MessageRejected", None, 69, False),
         (400, "MailFromDomainNotVerifiedException", "not verified", 75, True),
