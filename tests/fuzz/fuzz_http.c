@@ -49,8 +49,14 @@ check(const struct seen *seen)
 	http_reply_field(r, "");
 }
 
+/*
+ * Bytes behind a reply end the connection when they are there with it, as they
+ * are for a and its peer. To b they may come later: then the connection may be
+ * kept, for that alone.
+ */
 static void
-check_same(const struct seen *a, const struct seen *b)
+check_same(const struct seen *a, const struct peer *all, const struct seen *b,
+    const struct peer *bits)
 {
 	CHECK(a->rc == b->rc);
 	CHECK(strcmp(a->err.text, b->err.text) == 0);
@@ -61,7 +67,10 @@ check_same(const struct seen *a, const struct seen *b)
 	CHECK(memcmp(buf_str(&a->reply.body), buf_str(&b->reply.body),
 	    a->reply.body.len) == 0);
 	CHECK(a->reply.head.len == b->reply.head.len);
-	CHECK(a->reply.keep_alive == b->reply.keep_alive);
+	if (all->said.len > bits->said.len)
+		CHECK(!a->reply.keep_alive);
+	else
+		CHECK(a->reply.keep_alive == b->reply.keep_alive);
 }
 
 /* Two requests on one connection, if it is kept. */
@@ -81,7 +90,7 @@ FUZZ(http)
 			exchange(&s[i], &seen[i], how & 2);
 			check(&seen[i]);
 		}
-		check_same(&seen[0], &seen[1]);
+		check_same(&seen[0], &p[0], &seen[1], &p[1]);
 		more = seen[0].rc == 0 && seen[0].reply.keep_alive;
 		for (i = 0; i < 2; i++)
 			http_reply_free(&seen[i].reply);

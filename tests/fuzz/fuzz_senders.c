@@ -46,8 +46,8 @@ covers(const char *p, size_t n, const char *addr)
 	if (at == NULL || pat == NULL)
 		return false;
 	if (pat == p && p + 1 < pend && p[1] == '.') {
-		/* Some label, a dot, and the domain. */
-		for (q = at + 2; q < end; q++)
+		/* Some label, a dot, and a domain, which is something. */
+		for (q = at + 2; q + 1 < end; q++)
 			if (*q == '.' && glob(p + 2, pend, q + 1, end, true))
 				return true;
 		return false;

@@ -164,7 +164,8 @@ unescape(const char *p, const char *end, struct buf *out)
 /* Where it was when it died. */
 static struct { const char *name; size_t line; } now;
 
-void __sanitizer_set_death_callback(void (*tell)(void));
+/* Not in a build that only counts. */
+void __sanitizer_set_death_callback(void (*tell)(void)) __attribute__((weak));
 const char *__asan_default_options(void);
 
 const char *
@@ -212,7 +213,8 @@ main(int argc, char **argv)
 	size_t n;
 	int i;
 
-	__sanitizer_set_death_callback(tell);
+	if (__sanitizer_set_death_callback)
+		__sanitizer_set_death_callback(tell);
 	for (i = 1; i < argc; i++) {
 		buf_reset(&file);
 		read_file(argv[i], &file);
