@@ -31,6 +31,7 @@ grow(struct buf *b, size_t n)
 		return false;
 	}
 	b->p = p;
+	b->p[b->len] = '\0';
 	b->cap = cap;
 	return true;
 }

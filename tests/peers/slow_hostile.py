@@ -12,7 +12,7 @@ from hostile import ARGS, PASSWORD, SLOWED, USER
 from rawcerts import CA, Cert, Key, inter, leaf
 from relay import Relay
 from ses import Answer, Ses
-from test_hostile_http import OK, properly, reset, say, sized
+from test_hostile_http import OK, properly, say, sized
 
 WORKERS = 8
 
@@ -156,8 +156,7 @@ class Cut(Sweep):
             text, at, end = place
             ses = Ses(always=Answer(raw=say(text[:at], *end)))
             done = run(ARGS, MESSAGE, conf=self.conf(
-                ses.route(), name="h%d%d%d" % (len(text), at, len(end) and
-                                               end[0] is reset)))
+                ses.route(), name="h%d-%d-%d" % (len(text), at, len(end))))
             ses.close()
             right = 0 if at == len(text) else 75
             if done.exit == right and (right == 0 or "may have been taken"

@@ -24,6 +24,17 @@
 /* --- buf --- */
 
 static void
+test_room_alone_is_an_empty_string(void **state)
+{
+	struct buf b = { 0 };
+
+	(void)state;
+	buf_reserve(&b, 100);
+	assert_string_equal(buf_str(&b), "");
+	buf_free(&b);
+}
+
+static void
 test_buffer_grows_and_stays_a_string(void **state)
 {
 	struct buf b = { 0 };
@@ -862,6 +873,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_room_alone_is_an_empty_string),
 		cmocka_unit_test(test_buffer_grows_and_stays_a_string),
 		cmocka_unit_test(test_every_way_to_add),
 		cmocka_unit_test(test_buffer_edges),
