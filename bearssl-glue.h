@@ -3,7 +3,7 @@
  *
  * TLS 1.2 only, ECDHE with AEAD suites only, no renegotiation, certificates
  * verified against trust anchors that are looked up when the chain asks for
- * them (DESIGN section 5), or against a pinned public key.
+ * them (tls_chain.h), or against a pinned public key.
  */
 #ifndef SENDROUTE_BEARSSL_GLUE_H
 #define SENDROUTE_BEARSSL_GLUE_H

@@ -1,4 +1,4 @@
-# layers.awk: includes only go down the list of DESIGN section 5.
+# layers.awk: includes only go down the list of parts in README.
 # Every violation is printed as FILE:LINE; exit 1 if there was one.
 
 BEGIN {

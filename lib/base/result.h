@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* sysexits(3), as DESIGN gives them to callers. */
+/* sysexits(3), as callers get them: EXIT STATUS of sendroute(8). */
 enum {
 	EXIT_OK = 0,
 	EXIT_USAGE = 64,
@@ -81,7 +81,7 @@ int result_exit(const struct result *r);
 
 /*
  * result_may_fail_over(r): may another route be tried for this recipient
- * (DESIGN, "Fail-over")? Never when it was taken or may have been, nor when the
+ * (sendroute.conf(5))? Never when it was taken or may have been, nor when the
  * recipient or the content was refused for good.
  */
 bool result_may_fail_over(const struct result *r);

@@ -1,6 +1,6 @@
 /*
  * The configuration: /etc/sendroute.conf parsed into plain data that never
- * changes afterwards. Grammar and keywords: DESIGN section 2, sendroute.conf(5).
+ * changes afterwards. Grammar and keywords: sendroute.conf(5).
  */
 #ifndef SENDROUTE_CONFIG_H
 #define SENDROUTE_CONFIG_H

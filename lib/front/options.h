@@ -1,5 +1,5 @@
 /*
- * The command line of the sendmail personality (DESIGN section 1). Parsing is
+ * The command line of the sendmail personality (sendroute(8)). Parsing is
  * pure: nothing is opened, looked up or printed.
  */
 #ifndef SENDROUTE_OPTIONS_H

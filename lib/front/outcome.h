@@ -1,6 +1,6 @@
 /*
  * What becomes of a queued message after a try: it is done, waits for the next
- * one, or cannot be delivered and its sender is told (DESIGN section 4).
+ * one, or cannot be delivered and its sender is told (sendroute(8), QUEUE).
  */
 #ifndef SENDROUTE_OUTCOME_H
 #define SENDROUTE_OUTCOME_H

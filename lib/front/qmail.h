@@ -1,6 +1,6 @@
 /*
  * qmail-remote: one message from qmail's queue for recipients at one host (the
- * contract: qmail-remote(8); PROTOCOLS section G).
+ * contract: sendroute-qmail-remote(8)).
  */
 #ifndef SENDROUTE_QMAIL_H
 #define SENDROUTE_QMAIL_H

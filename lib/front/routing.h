@@ -1,5 +1,5 @@
 /*
- * The routing rule (DESIGN section 2): which route takes a message, by its
+ * The routing rule (sendroute.conf(5)): which route takes a message, by its
  * sender identities.
  */
 #ifndef SENDROUTE_ROUTING_H

@@ -1,5 +1,5 @@
 /*
- * The queue run: sendmail -q (DESIGN section 4).
+ * The queue run: sendmail -q (sendroute(8), QUEUE).
  */
 #ifndef SENDROUTE_RUNNER_H
 #define SENDROUTE_RUNNER_H

@@ -38,7 +38,7 @@ struct header {
 
 	/* Results. */
 	bool done;			/* the body has begun */
-	bool is_signed;			/* must not be altered (DESIGN section 3) */
+	bool is_signed;			/* must not be altered */
 	bool has_8bit;			/* in what was handed on */
 	struct addr_list identities;	/* mailboxes of From and Sender */
 	struct addr_list rcpts;		/* with take_rcpts */

@@ -1,5 +1,5 @@
 /*
- * The message as a peer can take it (DESIGN section 3): long lines and 8-bit text
+ * The message as a peer can take it: long lines and 8-bit text
  * encoded, MIME header fields added. Nothing that it says is lost.
  */
 #ifndef SENDROUTE_MIME_H

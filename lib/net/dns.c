@@ -21,7 +21,7 @@ enum {
 /* --- files --- */
 
 bool
-lines_next(struct lines *l, char *line, size_t size)
+dns_lines_next(struct dns_lines *l, char *line, size_t size)
 {
 	size_t len = 0;
 	bool comment = false, any = false;
@@ -90,12 +90,12 @@ take_options(struct dns *d, char *at)
 void
 dns_load(struct dns *d, const char *file, unsigned port)
 {
-	struct lines l = { .fd = open(file, O_RDONLY | O_CLOEXEC) };
+	struct dns_lines l = { .fd = open(file, O_RDONLY | O_CLOEXEC) };
 	char line[512], *at, *word;
 
 	*d = (struct dns){ .port = port, .timeout = 5, .attempts = 2,
 		.ndots = 1 };
-	while (lines_next(&l, line, sizeof line)) {
+	while (dns_lines_next(&l, line, sizeof line)) {
 		at = line;
 		word = word_next(&at);
 		if (word == NULL || *word == ';')

@@ -56,14 +56,14 @@ int dns_read(const unsigned char *answer, size_t n, unsigned type,
     struct ip_address out[RESOLVE_MAX], int have, char canonical[RESOLVE_NAME]);
 
 /* A file's lines, without comment and end. Those that do not fit are cut. */
-struct lines {
+struct dns_lines {
 	int fd;
 	size_t at, n;
 	char block[1024];
 };
 
-/* lines_next(l, line, size): false at the end, or when fd is -1. */
-bool lines_next(struct lines *l, char *line, size_t size);
+/* dns_lines_next(l, line, size): false at the end, or when fd is -1. */
+bool dns_lines_next(struct dns_lines *l, char *line, size_t size);
 
 /* word_next(at): the next word of a line, with a NUL put behind; NULL: none. */
 char *word_next(char **at);

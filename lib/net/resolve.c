@@ -205,11 +205,11 @@ static int
 find_in_hosts(const char *file, const char *name,
     struct ip_address out[RESOLVE_MAX], char canonical[RESOLVE_NAME])
 {
-	struct lines l = { .fd = open(file, O_RDONLY | O_CLOEXEC) };
+	struct dns_lines l = { .fd = open(file, O_RDONLY | O_CLOEXEC) };
 	char line[1024], *at, *ip, *first, *word;
 	int n = 0;
 
-	while (n < RESOLVE_MAX && lines_next(&l, line, sizeof line)) {
+	while (n < RESOLVE_MAX && dns_lines_next(&l, line, sizeof line)) {
 		at = line;
 		ip = word_next(&at);
 		first = word = ip ? word_next(&at) : NULL;

@@ -1,5 +1,5 @@
 /*
- * What our TLS offers and accepts: PROTOCOLS D. Nothing that is not forward
+ * What our TLS offers and accepts. Nothing that is not forward
  * secret and AEAD.
  */
 #ifndef NET_TLS_PROFILE_H

@@ -19,11 +19,11 @@ txt_find(const char *name, struct buf *text)
 int
 txt_find_in(int fd, const char *name, struct buf *text)
 {
-	struct lines l = { .fd = fd };
+	struct dns_lines l = { .fd = fd };
 	char line[2048], *at, *word;
 
 	lseek(fd, 0, SEEK_SET);
-	while (lines_next(&l, line, sizeof line)) {
+	while (dns_lines_next(&l, line, sizeof line)) {
 		at = line;
 		word = word_next(&at);
 		if (word && str_iequal(word, name)) {

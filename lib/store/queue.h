@@ -1,5 +1,5 @@
 /*
- * The queue folder (DESIGN section 4):
+ * The queue folder (sendroute(8), QUEUE):
  *
  *   tmp/ID      being written; renamed into queue/ once it is on the disk
  *   queue/ID    a message, until each recipient has its result

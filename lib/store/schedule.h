@@ -1,6 +1,6 @@
 /*
- * When a queued message is tried again, and when it is too old (DESIGN
- * section 4). All times are seconds since 1970; clocks may jump.
+ * When a queued message is tried again, and when it is too old.
+ * All times are seconds since 1970; clocks may jump.
  */
 #ifndef SENDROUTE_SCHEDULE_H
 #define SENDROUTE_SCHEDULE_H

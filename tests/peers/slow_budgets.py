@@ -12,7 +12,7 @@ from harness import Case
 
 BENCH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
     __file__))), "bench", "bench.py")
-# BearSSL's arithmetic on P-256 takes most of these; DESIGN has 25.
+# BearSSL's arithmetic on P-256 takes most of these.
 EC = ("instructions, 1 KB, STARTTLS+AUTH, EC server", 30.5)
 MET = ("peak memory, 1 KB by SMTP", "peak memory, 40 MB by SMTP",
        "peak memory, 1 KB by SES", "peak memory, 29 MB by SES",

@@ -26,7 +26,7 @@ ON_DISK = (-errno.ENOSPC, -errno.EMFILE)    # no socket fails so
 NEVER, LATER = "550 5.1.1 no such user", "450 4.2.1 later"
 NOBODY, BUSY = "nobody@d.test", "busy@d.test"
 OFFERS = ("PIPELINING", "8BITMIME", "SIZE 1000000")
-# Exit statuses of DESIGN; a traced run that was killed has -9.
+# Exit statuses of sendroute(8); a traced run that was killed has -9.
 STATUSES = {0, 64, 65, 69, 71, 73, 74, 75, 77, 78}
 
 

@@ -299,7 +299,7 @@ class Ambiguous(Remote):
 
 
 class AmazonSes(Remote):
-    """PROTOCOLS A: refusals bounce at once, what the operator can mend waits."""
+    """Refusals bounce at once, what the operator can mend waits."""
 
     TABLE = (
         ("Z", 429, "TooManyRequestsException", "Rate exceeded"),

@@ -356,7 +356,7 @@ class Clock(SesCase):
 
 
 class Errors(SesCase):
-    """The rows of PROTOCOLS A: exit status alone, and with a fallback."""
+    """What SES answers: exit status alone, and with a fallback."""
 
     UNVERIFIED = ("Email address is not verified. The following identities "
                   "failed the check in region EU-WEST-1: alice@example.com")

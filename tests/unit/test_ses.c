@@ -116,7 +116,7 @@ body_ends_with_the_sink_or_the_spool(void **state)
 	buf_free(&got);
 }
 
-/* The error table of PROTOCOLS A. */
+/* The errors of the SES v2 API and what is made of each. */
 static const struct {
 	int status;
 	const char *code, *text;
