@@ -45,7 +45,8 @@ USES_CJSON = lib/aws/answer.c lib/aws/credentials.c lib/front/verified.c
 USES_VERSION = sendroute.c ses.c
 USES_BUILD_TIME = lib/base/clock.c
 USES_WITHOUT = sendroute.c lib/config/parse.c
-USES_BUILTIN = sendroute.c lib/front/confine.c lib/net/tls_chain.c
+USES_BUILTIN = sendroute.c lib/front/confine.c lib/front/program.c \
+	lib/net/tls_chain.c
 
 # Debian's packages, each after what shows that it is there: a command, a file,
 # or a Python module.
