@@ -67,6 +67,19 @@ SYSCONFDIR = /etc
 
 # ---------------------------------------------------------------------------
 
+# What was built is what is installed or packed: of these words, those that are
+# not given again are as they were.  `make install CONFIG=` is without.
+WORDS = CONFIG SENDERS CA WITHOUT BEARSSL CJSON CC AR CFLAGS CPPFLAGS LDFLAGS \
+	VERSION SOURCE_DATE_EPOCH
+LAST = build/flags/words$(ARCH:%=-%)
+ifeq ($(or $(filter-out install dist-oci dist-deb,$(MAKECMDGOALS)),$(if \
+	$(MAKECMDGOALS),,all)),)
+-include $(LAST)
+$(foreach v,$(WORDS),$(if $(filter undefined default,$(origin $v)),$(if \
+	$(was_$v),$(eval override $v := $$(was_$v))$(if $(findstring \
+	s,$(firstword -$(MAKEFLAGS))),,$(info as built: $v=$($v))))))
+endif
+
 ifeq ($(origin CC),default)
 CC = musl-gcc
 endif
@@ -185,13 +198,14 @@ all: $(if $(ARCH),build/$(ARCH)/)sendroute
 # What was given on the command line last time is kept in files that change only
 # when it changes; what depends on it depends on them.
 define remember
-ifneq ($$(file <build/flags/$1)x,$$(if $$(wildcard build/flags/$1),$$(strip $$($2)),none)x)
+ifneq ($$(strip $$(file <build/flags/$1))x,$$(if $$(wildcard build/flags/$1),$$(strip $$($2)),none)x)
 $$(file >build/flags/$1,$$(strip $$($2)))
 endif
 endef
 
 ifneq ($(BUILDING),)
-$(shell mkdir -p build/flags)
+# With a configuration there may be a secret in what is built.
+$(shell mkdir -p build/flags $(if $(CONFIG),&& chmod 0700 build))
 REMEMBER_OWN = $(CC) $(OWN) $(HOT_CFLAGS) $(HOT) $(COLD_CFLAGS) $(SMALLEST) \
 	$(BEARSSL_DIR) $(CJSON_DIR)
 REMEMBER_SAN = $(HOSTCC) $(OWN_SAN) $(BEARSSL_DIR) $(CJSON_DIR)
@@ -215,6 +229,15 @@ $(eval $(call remember,without,REMEMBER_WITHOUT))
 $(eval $(call remember,epoch,REMEMBER_EPOCH))
 $(eval $(call remember,version,VERSION))
 $(eval $(call remember,$(notdir $(HAVE_TOOLS)),REMEMBER_TOOLS))
+define end_of_line
+
+
+endef
+REMEMBER_WORDS := $(foreach v,$(WORDS),$(if $(filter command override,$(firstword \
+	$(origin $v))),was_$v = $(value $v)$(end_of_line)))
+ifneq ($(file <$(LAST)),$(REMEMBER_WORDS))
+$(file >$(LAST),$(REMEMBER_WORDS))
+endif
 endif
 
 $(HAVE_TOOLS): build/flags/$(notdir $(HAVE_TOOLS))
@@ -283,7 +306,6 @@ build/compile-in: $(COMPILE_IN) build/flags/builtin | $(HAVE_TOOLS)
 	    -fdata-sections -I. -Wl,--gc-sections -o $@ $(COMPILE_IN)
 
 # The assembler takes the texts as they are: compilers need 20 s for 4 MB of C.
-# There may be a secret in them.
 incbin = '__asm__(".section .rodata.$1,\"a\"\n"' \
 	'    ".globl $1\n$1:\n"' '    ".incbin \"build/builtin.$2\"\n"' \
 	'    ".byte 0\n.previous");'
@@ -292,7 +314,6 @@ build/builtin.c: $(SENDERS) $(CONFIG) build/flags/builtin Makefile \
 	$(if $(SENDERS),@build/compile-in senders $(SENDERS))
 	$(if $(CONFIG),@build/compile-in config $(CONFIG) $(if $(SENDERS),list))
 	@umask 077; rm -f build/builtin.list build/builtin.conf; \
-	$(if $(CONFIG),mkdir -p build/obj/build && chmod 0700 build/obj/build;) \
 	cat $(or $(SENDERS),/dev/null) >build/builtin.list && \
 	cat $(or $(CONFIG),/dev/null) >build/builtin.conf
 	@printf '%s\n' '#include "lib/config/senders.h"' \

@@ -228,11 +228,38 @@ class Install(Built):
         self.assertTrue(os.path.exists(
             at + "/usr/local/share/doc/sendroute/sendroute.conf"))
 
+    def test_what_was_built_is_what_is_installed_and_packed(self):
+        at, out = self.path("at"), self.path("out")
+        status, said = self.tree.make("install", "DESTDIR=" + at)
+        self.assertEqual(status, 0, said)
+        self.assertIn("as built: CONFIG=" + self.conf_file, said)
+        self.assertNotIn("CC\t", said)
+        with open(self.tree.program, "rb") as file:
+            program = file.read()
+        self.assertIn(PASSWORD.encode(), program)
+        status, said = self.tree.make("dist-oci", "dist-deb")
+        self.assertEqual(status, 0, said)
+        self.assertNotIn("CC\t", said)
+        build = self.tree.dir + "/build/"
+        deb, = (name for name in os.listdir(build) if name.endswith(".deb"))
+        subprocess.run(["dpkg-deb", "-x", build + deb, out], check=True)
+        os.mkdir(out + "/oci")
+        subprocess.run(["tar", "-xf", build + "rootfs.tar", "-C", out + "/oci"],
+                       check=True)
+        for name in (at + "/usr/local/sbin/", out + "/usr/sbin/",
+                     out + "/oci/usr/sbin/"):
+            with open(name + "sendroute", "rb") as file:
+                self.assertEqual(file.read(), program, name)
+            self.assertEqual(mode(name + "sendroute"), 0o711, name)
+        for folder in (at, out, out + "/oci"):
+            self.assertFalse(os.path.exists(folder + "/etc/sendroute.conf"))
+
     def test_what_was_built_is_nobody_else_s_to_read(self):
         self.assertEqual(mode(self.tree.program), 0o711)
         for name in ("builtin.conf", "builtin.list"):
             self.assertEqual(mode(self.tree.dir + "/build/" + name), 0o600)
-        self.assertEqual(mode(self.tree.dir + "/build/obj/build"), 0o700)
+        # Objects, images and packages too.
+        self.assertEqual(mode(self.tree.dir + "/build"), 0o700)
 
 
 class Refused(Case):
@@ -323,6 +350,15 @@ class Least(Case):
         done = self.expect(harness.run(["--version"], program=tree.program), 0)
         self.assertIn("\nleft out: ses smtp dkim bs queue aliases maildir qmail "
                       "check\n", done.out)
+        status, said = tree.make("install", "DESTDIR=" + self.path("at"))
+        self.assertEqual(status, 0, said)
+        at = self.path("at/usr/local/sbin/sendroute")
+        self.assertEqual(harness.run(["--version"], program=at).out, done.out)
+        status, said = tree.make("WITHOUT=", "install",
+                                 "DESTDIR=" + self.path("at"))
+        self.assertEqual(status, 0, said)
+        self.assertNotIn("left out",
+                         harness.run(["--version"], program=at).out)
 
 
 class System(Case):
