@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cJSON.h>
@@ -272,6 +273,24 @@ from_environment(struct finder *f)
 	return from_keys_in_environment(f);
 }
 
+/* As the other files with secrets, see secret_read(). */
+static enum found
+guarded(struct finder *f, const char *file)
+{
+	struct stat st;
+
+	if (stat(file, &st) < 0)
+		return FOUND;
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return failed(f, "%s can be written by others; expected "
+		    "chmod go-w", file);
+	f->c->exposed = st.st_mode & S_IROTH;
+	if (f->a->log && f->c->exposed)
+		log_write(f->a->log, "%s can be read by everyone on this "
+		    "machine; chmod o-r is advised", file);
+	return FOUND;
+}
+
 /* A token goes with the keys that it stands beside, not with other ones. */
 static enum found
 from_profile(struct finder *f)
@@ -280,9 +299,11 @@ from_profile(struct finder *f)
 	const struct profile_file *id = profile_file(p, ITEM_ID);
 	const struct profile_file *secret = profile_file(p, ITEM_SECRET);
 	const char *token = profile_value(p, ITEM_TOKEN);
+	const char *path = buf_str(id ? &id->path : &secret->path);
 
-	set_source(f, "profile %s in %s", p->name,
-	    buf_str(id ? &id->path : &secret->path));
+	set_source(f, "profile %s in %s", p->name, path);
+	if (guarded(f, path) == FAILED)
+		return FAILED;
 	if (id == secret && profile_file(p, ITEM_TOKEN) != id)
 		token = profile_has(id, ITEM_TOKEN) ?
 		    buf_str(&id->items[ITEM_TOKEN].value) : NULL;

@@ -17,6 +17,7 @@ struct credentials {
 	char *secret_access_key;
 	char *session_token;	/* or NULL */
 	int64_t expires;	/* seconds since 1970; 0: never, as far as known */
+	bool exposed;		/* everyone on this machine can read their file */
 	char source[128];	/* where they came from, for -v and --check */
 };
 

@@ -300,6 +300,9 @@ check_ses(struct checked *c)
 			clock_text(until, (time_t)found->expires);
 		NOTE(c, "credentials", true, "%s from %s, end: %s; for %s",
 		    found->access_key_id, found->source, until, host);
+		if (found->exposed)
+			NOTE(c, "credentials", false, "their file can be read "
+			    "by everyone on this machine; chmod o-r is advised");
 		if (c->k->asked)
 			sleep(1);
 		c->k->asked = true;

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import unittest
 
 import unpack
 from harness import listener
@@ -231,11 +232,17 @@ class Server:
             entry = pwd.getpwnam(user)
             how = dict(user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
         with open(self.path("output"), "ab") as output:
-            process = subprocess.Popen(
-                arguments, env=environment or self.environment(),
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True, preexec_fn=end_with_parent, cwd="/",
-                **how)
+            try:
+                process = subprocess.Popen(
+                    arguments, env=environment or self.environment(),
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                    start_new_session=True, preexec_fn=end_with_parent,
+                    cwd="/", **how)
+            except PermissionError:
+                if not how:
+                    raise
+                raise unittest.SkipTest("%s lies where %s may not go" % (
+                    arguments[0], user)) from None
         self.processes.append(process)
         if not wait_until(lambda: process.poll() is not None or
                           is_open(port or self.port), 20) or \

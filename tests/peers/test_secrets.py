@@ -292,5 +292,75 @@ class Others(Case):
         self.assertFalse(os.WCOREDUMP(status))
 
 
+class Files(Case):
+    """Each kind of file with a secret: what others can read is warned about, by
+    --check and in the log; what others can write is not believed."""
+
+    def setUp(self):
+        super().setUp()
+        self.relay = self.start(Relay(users={"u": PASSWORD}))
+        self.open = self.start(Relay())
+        self.ses = self.start(Ses(key=KEY, secret=SECRET))
+        for name in ("rsa", "pair"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048",
+                            "-nodes", "-subj", "/CN=c.test", "-keyout",
+                            self.path(name), "-out", self.path(name + ".crt")],
+                           check=True, stderr=subprocess.DEVNULL)
+
+    def kinds(self):
+        """(keyword, file, route, environment)"""
+        route = self.relay.route
+        password = self.secret(PASSWORD, "password")
+        key = self.secret(SECRET, "secret-key")
+        shared = self.secret("[default]\naws_access_key_id = %s\n"
+                             "aws_secret_access_key = %s" % (KEY, SECRET),
+                             "credentials")
+        rsa, pair = self.path("rsa"), self.path("pair")
+        return (
+            ("password-file", password,
+             route(extra="user u\npassword-file " + password), {}),
+            ("secret-access-key-file", key,
+             self.ses.route(credentials="", extra="access-key-id %s\n"
+                            "secret-access-key-file %s" % (KEY, key)), {}),
+            ("dkim-key", rsa,
+             self.open.route(extra="dkim-domain example.com\ndkim-selector s\n"
+                   "dkim-key " + rsa), {}),
+            ("client-key", pair,
+             self.open.route(extra="client-cert %s.crt\nclient-key %s" % (
+                 pair, pair)), {}),
+            ("credentials", shared, self.ses.route(credentials="file"),
+             {"AWS_SHARED_CREDENTIALS_FILE": shared}))
+
+    def taken(self):
+        return len(self.relay.settle().messages) + \
+            len(self.open.settle().messages) + len(self.ses.sent)
+
+    def test_modes(self):
+        for kind, path, route, env in self.kinds():
+            for mode in (0o600, 0o640, 0o644, 0o620, 0o602):
+                with self.subTest(kind=kind, mode=oct(mode)):
+                    os.chmod(path, mode)
+                    conf = self.conf(route)
+                    before, lines = self.taken(), len(self.log_lines())
+                    done = run(ARGS, MESSAGE, conf=conf, env=env)
+                    told = [line for line in self.log_lines()[lines:]
+                            if path + " can be read by everyone" in line]
+                    refused = bool(mode & 0o022)
+                    self.assertEqual(done.exit != 0, refused, str(done))
+                    self.assertEqual(self.taken() - before, int(not refused))
+                    self.assertEqual(bool(told), mode == 0o644, str(done))
+                    if refused:
+                        self.assertIn("can be written by others", done.err)
+                        self.assertIn(path, done.err)
+                    check = run(["--check"], conf=conf, env=env)
+                    if refused:
+                        self.assertRegex(check.out, "failed .*can be written")
+                    else:
+                        self.assertEqual(bool(re.search(
+                            "(?m)^route [^:]+: %s: warning .*can be read by "
+                            "everyone" % kind, check.out)), mode == 0o644,
+                            str(check))
+
+
 if __name__ == "__main__":
     harness.main()
