@@ -16,6 +16,9 @@
 #   make fuzz         FUZZ_TIME=10 seconds for each fuzz target (clang;
 #                     tests/fuzz/fuzz.mk has more)
 #   make footprint    bytes of the program by room and library: doc/FOOTPRINT
+#   make analyse      what gcc -fanalyzer, clang --analyze, clang-tidy and
+#                     cppcheck find, against tests/analyse/known; those of them
+#                     that are here
 #   make layers       prove that includes only go down
 #   make ARCH=NAME    build/NAME/sendroute for another processor (dist/cross list)
 #   make check-arch   ARCHS="armhf arm64 i386 s390x": unit tests and deliveries
@@ -415,6 +418,10 @@ check-all: tests layers
 	    FUZZ_MORE='-seed=1 -runs=4000'
 	@$(TEST_ENV) $(PYTHON) tests/run -m '$(T)' $(PROGRAMS) $(SLOW)
 
+analyse: | $(FETCHED)
+	@tests/analyse/run $(SRC) -- $(STD) -I. -isystem $(BEARSSL_DIR)/inc \
+	    -isystem $(CJSON_DIR) -DBUILD_TIME=1 -DVERSION='"x"'
+
 demo: sendroute
 	@$(TEST_ENV) $(PYTHON) tests/peers/demo.py
 
@@ -500,7 +507,7 @@ distclean:
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-.PHONY: all small check check-all tests demo bench layers install uninstall clean \
-	distclean help
+.PHONY: all small check check-all tests analyse demo bench layers install uninstall \
+	clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY: $(UNIT_SRC:%.c=build/san/%.o)

@@ -16,7 +16,7 @@ email_write(const struct spool *spool, const char *suffix,
     int (*sink)(void *ctx, const void *data, size_t n), void *ctx)
 {
 	unsigned char *raw = malloc(BLOCK + BASE64_SIZE(BLOCK));
-	char *text = (char *)raw + BLOCK;
+	char *text;
 	off_t at = 0;
 	size_t have = 0;
 	ssize_t n = 1;
@@ -24,6 +24,7 @@ email_write(const struct spool *spool, const char *suffix,
 
 	if (raw == NULL)
 		return -2;
+	text = (char *)raw + BLOCK;
 	rc = sink(ctx, before, sizeof before - 1);
 	while (rc == 0 && n != 0) {
 		/* Fill the block, so that only the last one is padded. */
